@@ -1,0 +1,41 @@
+"""What routes may use, in one typed bundle that `app.py` fills. Routes never make a part of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from runstead.clock import Clock
+from runstead.events.log import EventLog
+from runstead.ids import Ids
+from runstead.llm.types import Gateway
+from runstead.runs.admit import Admission
+from runstead.runs.cancel import Cancellation
+from runstead.settings import Settings
+from runstead.store.database import Database
+
+
+class Lifecycle(Protocol):
+    """What the server as a whole is doing."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it takes no more work."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts a route works with."""
+
+    settings: Settings
+    clock: Clock
+    ids: Ids
+    db: Database
+    log: EventLog
+    gateway: Gateway
+    admission: Admission
+    cancellation: Cancellation
+    lifecycle: Lifecycle
+
+

@@ -1,0 +1,69 @@
+"""Ids: a prefix that says what the thing is, and a uuid4. Each kind is a type of its own.
+
+Ids are made by the server only, never taken from a client. `Ids` is passed in, so tests can have ids that do not change.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import NewType, Protocol
+
+AgentId = NewType("AgentId", str)
+BlockId = NewType("BlockId", str)
+ConversationId = NewType("ConversationId", str)
+KeyId = NewType("KeyId", str)
+MessageId = NewType("MessageId", str)
+OrganizationId = NewType("OrganizationId", str)
+RunId = NewType("RunId", str)
+StepId = NewType("StepId", str)
+ToolId = NewType("ToolId", str)
+UserId = NewType("UserId", str)
+
+DEFAULT_USER = UserId("user-00000000-0000-4000-8000-000000000000")
+DEFAULT_ORGANIZATION = OrganizationId("org-00000000-0000-4000-8000-000000000000")
+
+_SHAPE = re.compile(r"^[a-z_]+-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+
+
+class Ids(Protocol):
+    """Where new ids come from."""
+
+    def uuid(self) -> str:
+        """A new uuid in its usual spelling, lower-case."""
+        ...
+
+
+class RandomIds:
+    """Random ids, for every real use."""
+
+    def uuid(self) -> str:
+        """A random uuid4."""
+        return str(uuid.uuid4())
+
+
+class CountingIds:
+    """Ids that count up from 1; ships so that a test can compare whole answers literally."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def uuid(self) -> str:
+        """The next number in a uuid4's clothes."""
+        self._last += 1
+        return f"{self._last:08x}-0000-4000-8000-000000000000"
+
+
+def has_shape(text: str, prefix: str) -> bool:
+    """Whether `text` is spelled as an id of that kind."""
+    return text.startswith(prefix + "-") and _SHAPE.match(text) is not None
+
+
+def part_otid(message_id: str, index: int) -> str:
+    """The otid of one part of a stored message: its uuid with the last two hex digits saying which part.
+
+    Source: api-runs.md section 13. The last seven bits are the part's index, the eighth is the uuid's own.
+    """
+    bare = message_id.removeprefix("message-")
+    own_bit = int(bare[-2:], 16) & 0x80
+    return f"{bare[:-2]}{own_bit | (index & 0x7F):02x}"

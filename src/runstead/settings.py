@@ -1,0 +1,169 @@
+"""Every setting, read from the environment in this file and nowhere else.
+
+Names are `RUNSTEAD_*`; for those who come from Letta the names in `_LETTA` work too, where no `RUNSTEAD_*` one is set.
+Secrets are wrapped so that no log line, error or `repr` can show them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from runstead.errors import Invalid
+
+_LETTA = {
+    "RUNSTEAD_DATABASE_URL": "LETTA_PG_URI",
+    "RUNSTEAD_SERVER_PASSWORD": "LETTA_SERVER_PASSWORD",
+    "RUNSTEAD_KEEPALIVE_S": "LETTA_KEEPALIVE_INTERVAL",
+    "RUNSTEAD_MODEL_TIMEOUT_S": "LETTA_LLM_STREAM_TIMEOUT_SECONDS",
+}
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+class Secret:
+    """A string that shows itself only to who asks for `reveal()`."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def __repr__(self) -> str:
+        return "Secret('…')"
+
+    def reveal(self) -> str:
+        """The secret itself; never put it in a log or an error."""
+        return self._value
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSettings:
+    """How to reach one provider of models.
+
+    `kind` names the protocol: `openai` (Responses), `chat` (Chat Completions, any compatible server), `anthropic`, `google`.
+    """
+
+    name: str
+    kind: str
+    base_url: str
+    api_key: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a server is told at its start. Units stand last in the names; `_s` is seconds."""
+
+    host: str = "127.0.0.1"
+    port: int = 8283
+    data_dir: Path = field(default_factory=lambda: Path.home() / ".runstead")
+    database_url: str = ""
+    server_password: Secret | None = None
+    providers: tuple[ProviderSettings, ...] = ()
+
+    keepalive_s: float = 20.0
+    lease_s: float = 15.0
+    reconcile_s: float = 5.0
+    drain_s: float = 10.0
+    runs_max: int = 1000
+    body_bytes_max: int = 64 * 1024 * 1024
+    events_keep_s: float = 7 * 24 * 3600.0
+    sweep_s: float = 300.0
+    sqlite_synchronous: str = "NORMAL"
+
+    model_timeout_s: float = 600.0
+    model_first_token_timeout_s: float = 120.0
+    model_idle_timeout_s: float = 120.0
+    model_retries: int = 2
+    tool_timeout_s: float = 180.0
+    callback_timeout_s: float = 5.0
+    callback_attempts_max: int = 8
+    callback_private_ok: bool = True
+    log_level: str = "WARNING"
+    log_json: bool = False
+
+    @property
+    def database(self) -> str:
+        """The database's URL: what was given, or SQLite in the data folder."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'runstead.db'}"
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return self.host in LOOPBACK
+
+
+def from_environment(environ: Mapping[str, str] | None = None, **given: object) -> Settings:
+    """The settings of a server: `given` (from the command line) first, then the environment, then the defaults.
+
+    Raises `Invalid` naming the variable where a value cannot be read.
+    """
+    env = dict(os.environ if environ is None else environ)
+    for ours, theirs in _LETTA.items():
+        if theirs in env:
+            env.setdefault(ours, env[theirs])
+    values: dict[str, object] = {k: v for k, v in given.items() if v is not None}
+    for item in fields(Settings):
+        name = "RUNSTEAD_" + item.name.upper()
+        if item.name in values or item.name == "providers" or not env.get(name):
+            continue
+        values[item.name] = _read(name, env[name], str(item.type))
+    values["providers"] = _providers(env)
+    return Settings(**values)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def _read(name: str, text: str, kind: str) -> object:
+    try:
+        if kind == "int":
+            return int(text)
+        if kind == "float":
+            return float(text)
+    except ValueError:
+        raise Invalid(f"{name} must be a number, not {text!r}.") from None
+    if kind == "bool":
+        return text.strip().lower() in {"1", "true", "yes", "on"}
+    if kind == "Path":
+        return Path(text).expanduser()
+    return Secret(text) if kind.startswith("Secret") else text
+
+
+# Provider, protocol, variable with the base URL, default base URL, variable with the key.
+_PROVIDERS = (
+    ("anthropic", "anthropic", "ANTHROPIC_BASE_URL", "https://api.anthropic.com", "ANTHROPIC_API_KEY"),
+    ("google", "google", "GOOGLE_BASE_URL", "https://generativelanguage.googleapis.com", "GEMINI_API_KEY"),
+    ("openrouter", "chat", "OPENROUTER_BASE_URL", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+)
+# These are there when their base URL is set; a key is optional.
+_LOCAL = (
+    ("ollama", "OLLAMA_BASE_URL", "OLLAMA_API_KEY"),
+    ("vllm", "VLLM_API_BASE", "VLLM_API_KEY"),
+    ("lmstudio", "LMSTUDIO_BASE_URL", "LMSTUDIO_API_KEY"),
+    ("llamacpp", "LLAMACPP_BASE_URL", "LLAMACPP_API_KEY"),
+)
+
+
+def _providers(env: Mapping[str, str]) -> tuple[ProviderSettings, ...]:
+    """The providers that the environment configures. A key's absence leaves a hosted provider out."""
+    found: list[ProviderSettings] = []
+    own = env.get("OPENAI_BASE_URL") or env.get("OPENAI_API_BASE")
+    key = env.get("OPENAI_API_KEY")
+    if own:
+        found.append(ProviderSettings("openai", "chat", own.rstrip("/"), Secret(key) if key else None))
+    elif key:
+        found.append(ProviderSettings("openai", "openai", "https://api.openai.com/v1", Secret(key)))
+    for name, kind, url, default, key_name in _PROVIDERS:
+        key = env.get(key_name) or (env.get("GOOGLE_API_KEY") if name == "google" else None)
+        if key:
+            found.append(ProviderSettings(name, kind, (env.get(url) or default).rstrip("/"), Secret(key)))
+    for name, url, key_name in _LOCAL:
+        if base := env.get(url):
+            key = env.get(key_name)
+            found.append(ProviderSettings(name, "chat", _with_v1(base), Secret(key) if key else None))
+    return tuple(found)
+
+
+def _with_v1(url: str) -> str:
+    """Local servers are often given without the `/v1` under which they speak Chat Completions."""
+    bare = url.rstrip("/")
+    return bare if bare.endswith("/v1") else bare + "/v1"

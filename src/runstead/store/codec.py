@@ -1,0 +1,40 @@
+"""Rows and what they mean: times as integers, documents as JSON text. No queries here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast, overload
+
+import orjson
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@overload
+def to_us(at: datetime) -> int: ...
+@overload
+def to_us(at: None) -> None: ...
+def to_us(at: datetime | None) -> int | None:
+    """Microseconds since 1970 of a time of day."""
+    return None if at is None else (at - _EPOCH) // _MICROSECOND
+
+
+@overload
+def from_us(us: int) -> datetime: ...
+@overload
+def from_us(us: None) -> None: ...
+def from_us(us: int | None) -> datetime | None:
+    """The time of day of so many microseconds since 1970."""
+    return None if us is None else _EPOCH + timedelta(microseconds=us)
+
+
+def pack(document: Mapping[str, object]) -> str:
+    """JSON text of a document whose values are plain."""
+    return orjson.dumps(document).decode()
+
+
+def unpack(text: str) -> dict[str, Any]:
+    """The document that `pack` made."""
+    return cast("dict[str, Any]", orjson.loads(text))

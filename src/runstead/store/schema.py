@@ -1,0 +1,268 @@
+"""Every table. Times are integers (microseconds since 1970, UTC), documents are JSON text: the same on every database.
+
+Migrations make these tables on a real server; a test holds that both are the same. `position` columns give an order that
+never changes and that nothing else gives.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData()
+# SQLite numbers rows only for a column that is INTEGER to the letter.
+_Position = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _position() -> Column[int]:
+    return Column("position", _Position, primary_key=True, autoincrement=True)
+
+
+organizations = Table(
+    "organizations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("privileged_tools", Boolean, nullable=False, default=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, ForeignKey("organizations.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("is_deleted", Boolean, nullable=False, default=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("hint", Text, nullable=False),
+    Column("digest", Text, nullable=False, unique=True),
+    Column("admin", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("last_used_at", BigInteger),
+    Column("revoked_at", BigInteger),
+)
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("agent_type", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("system", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("last_run_completion", BigInteger),
+    Column("last_run_duration_ms", BigInteger),
+    Column("last_stop_reason", Text),
+    Column("hidden", Boolean),
+    Column("document", Text, nullable=False),
+    Index("agents_by_user", "user_id", "created_at", "id"),
+)
+
+agent_tags = Table(
+    "agent_tags",
+    metadata,
+    Column("agent_id", Text, ForeignKey("agents.id", ondelete="CASCADE"), primary_key=True),
+    Column("tag", Text, primary_key=True),
+    Index("agent_tags_by_tag", "tag"),
+)
+
+blocks = Table(
+    "blocks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("label", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("description", Text),
+    Column("name", Text),
+    Column("limit_chars", BigInteger, nullable=False),
+    Column("read_only", Boolean, nullable=False),
+    Column("is_template", Boolean, nullable=False),
+    Column("hidden", Boolean),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),
+    Index("blocks_by_user", "user_id", "created_at", "id"),
+)
+
+agent_blocks = Table(
+    "agent_blocks",
+    metadata,
+    Column("agent_id", Text, ForeignKey("agents.id", ondelete="CASCADE"), primary_key=True),
+    Column("label", Text, primary_key=True),
+    Column("block_id", Text, ForeignKey("blocks.id", ondelete="CASCADE"), nullable=False),
+    Index("agent_blocks_by_block", "block_id"),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("agent_id", Text, ForeignKey("agents.id", ondelete="CASCADE"), nullable=False),
+    Column("summary", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("last_message_at", BigInteger),
+    Column("deleted_at", BigInteger),
+    Column("document", Text, nullable=False),
+    Index("conversations_by_agent", "agent_id", "created_at", "id"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    _position(),
+    Column("id", Text, nullable=False, unique=True),
+    Column("user_id", Text, nullable=False),
+    Column("organization_id", Text, nullable=False),
+    Column("agent_id", Text, nullable=False),
+    Column("conversation_id", Text),
+    Column("lane", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("stop_reason", Text),
+    Column("background", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("completed_at", BigInteger),
+    Column("cancel_requested_at", BigInteger),
+    Column("epoch", BigInteger, nullable=False),
+    Column("owner", Text),
+    Column("lease_until", BigInteger),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("step_count", BigInteger, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("cached_input_tokens", BigInteger, nullable=False),
+    Column("cache_write_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("ttft_ns", BigInteger),
+    Column("duration_ns", BigInteger),
+    Column("callback_url", Text),
+    Column("callback_sent_at", BigInteger),
+    Column("callback_status_code", BigInteger),
+    Column("callback_error", Text),
+    Column("request", Text, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Index("runs_by_user", "user_id", "created_at", "id"),
+    Index("runs_by_agent", "agent_id", "created_at", "id"),
+    # Who is alive and who is next: small, because it holds only the runs that are not over.
+    Index(
+        "runs_active",
+        "lane",
+        "position",
+        sqlite_where=text("status IN ('created', 'running')"),
+        postgresql_where=text("status IN ('created', 'running')"),
+    ),
+    Index("runs_by_completion", "completed_at"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    _position(),
+    Column("id", Text, nullable=False, unique=True),
+    Column("user_id", Text, nullable=False),
+    Column("agent_id", Text, ForeignKey("agents.id", ondelete="CASCADE"), nullable=False),
+    Column("conversation_id", Text),
+    Column("lane", Text, nullable=False),
+    Column("run_id", Text),
+    Column("step_id", Text),
+    Column("role", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("in_context", Boolean, nullable=False),
+    Column("is_err", Boolean),
+    Column("otid", Text),
+    Column("text", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Index("messages_by_lane", "lane", "position"),
+    Index("messages_by_agent", "agent_id", "position"),
+    Index("messages_by_run", "run_id", "position"),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    _position(),
+    Column("id", Text, nullable=False, unique=True),
+    Column("run_id", Text),
+    Column("user_id", Text, nullable=False),
+    Column("agent_id", Text, nullable=False),
+    Column("model_handle", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("stop_reason", Text),
+    Column("feedback", Text),
+    Column("trace_id", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("cached_input_tokens", BigInteger, nullable=False),
+    Column("cache_write_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),
+    Index("steps_by_run", "run_id", "position"),
+    Index("steps_by_user", "user_id", "created_at", "id"),
+)
+
+# The log's rows: several events each, one line an event. `epoch` is the owner that wrote them; `packed` rows are compressed.
+events = Table(
+    "events",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("first_seq", BigInteger, primary_key=True),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("packed", Boolean, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index("idempotency_keys_by_age", "created_at"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    _position(),
+    Column("run_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("attempts", BigInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("done_at", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    Index("outbox_due", "done_at", "due_at"),
+)
