@@ -1,0 +1,121 @@
+"""The only way to change a run: `commit(change, epoch)`, all of it or nothing, refused to who is not the owner.
+
+Also admission, which makes a run, and the claim, which gives it an owner: the three moments at which a run is written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, update
+
+from runstead.domain.message import Message
+from runstead.domain.run import ACTIVE, Run
+from runstead.domain.run_machine import Change, Claimed, transition
+from runstead.errors import StaleEpoch
+from runstead.ids import RunId
+from runstead.store import agents, blocks, events, idempotency, messages, outbox, runs, steps
+from runstead.store.schema import runs as table
+
+_FENCED = update(table).where(
+    table.c.id == bindparam("run_id"),
+    table.c.epoch == bindparam("held_epoch"),
+    table.c.status.in_([status.value for status in ACTIVE]),
+)
+# What a commit may write. Owner and lease are renewed beside it, a cancel is requested by others: they are not its own.
+_WRITTEN = (
+    "status",
+    "stop_reason",
+    "updated_at",
+    "completed_at",
+    "step_count",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_input_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "ttft_ns",
+    "duration_ns",
+    "metadata",
+    "last_seq",
+)
+
+
+def commit(
+    conn: Connection, change: Change, epoch: int, rows: tuple[events.EventRow, ...], last_seq: int
+) -> None:
+    """Write a change and the events that tell of it (`rows`, ending at `last_seq`).
+
+    Raises `StaleEpoch`, and writes nothing, where the run has another owner or is over.
+    """
+    run = change.run
+    values = runs.run_row(run)
+    written = {name: values[name] for name in _WRITTEN} | {"last_seq": last_seq}
+    if run.owner is None:
+        written |= {"owner": None, "lease_until": None}
+    if conn.execute(_FENCED.values(written), {"run_id": run.id, "held_epoch": epoch}).rowcount != 1:
+        raise StaleEpoch
+    for row in rows:
+        events.put(conn, row)
+    steps.save_steps(conn, change.steps)
+    if change.leaves_context:
+        messages.leave_context(conn, run.lane, change.leaves_context)
+    messages.insert_messages(conn, change.messages)
+    for block in change.blocks:
+        blocks.write_value(conn, block)
+    if run.status.final:
+        agents.note_run(conn, run)
+    if change.callback and run.callback_url:
+        outbox.enqueue(conn, run.id, "callback", run.callback_url, run.updated_at)
+
+
+def admit(
+    conn: Connection,
+    run: Run,
+    inputs: tuple[Message, ...],
+    first: events.EventRow,
+    keys: tuple[str, ...],
+    fingerprint: str,
+) -> Run | None:
+    """Store a new run with its input, its first event and the keys that stand for it.
+
+    Gives the run that one of the keys made before, storing nothing, or None where this one was stored.
+    Raises `Conflict` where a key stood for another request.
+    """
+    for key in keys:
+        if (known := idempotency.recall(conn, run.user_id, key)) is not None:
+            return runs.get_run(conn, idempotency.same_request(known, fingerprint))
+    runs.insert_run(conn, run)
+    messages.insert_messages(conn, inputs)
+    events.put(conn, first)
+    made = idempotency.Remembered(run.id, fingerprint)
+    for key in keys:
+        idempotency.remember(conn, run.user_id, key, made, run.created_at)
+    return None
+
+
+def claim(
+    conn: Connection, run_id: RunId, claimed: Claimed, now: datetime, *, force: bool = False
+) -> Run | None:
+    """Give the run an owner; None where it is over, has a living owner, or is not yet first in its lane.
+
+    `force` takes it from a living owner too, whose writes are refused from then on.
+    """
+    run = runs.get_run(conn, run_id)
+    if run is None or run.status.final:
+        return None
+    if not force and not runs.may_claim(conn, run, now):
+        return None
+    owned = transition(run, claimed, now)
+    owned = replace(owned, last_seq=events.last_seq(conn, run_id))
+    return owned if runs.write_claim(conn, owned, run.epoch) else None
+
+
+def delete_run(conn: Connection, run: Run) -> None:
+    """Delete a finished run and its events. Its messages stay in the agent's history, its steps stay without it."""
+    runs.delete_run(conn, run.user_id, run.id)
+    events.delete_events(conn, run.id)
+    steps.orphan_steps(conn, run.id)
+    idempotency.forget_run(conn, run.id)
+

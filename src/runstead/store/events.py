@@ -1,0 +1,162 @@
+"""The rows of the event log: several events a row, one line an event. Only `events/` knows what a line means.
+
+A row is written once, under the epoch of the run's owner, and replaced only by folding, which keeps every line.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, literal, select
+
+from runstead.domain.run import RunStatus
+from runstead.errors import StaleEpoch
+from runstead.ids import RunId
+from runstead.store.codec import to_us
+from runstead.store.schema import events as table
+from runstead.store.schema import runs
+
+FOLD_EVENTS_MAX = 1024
+READ_ROWS_MAX = 256
+_PACK_LEVEL = 1
+
+_APPEND = insert(table).from_select(
+    ["run_id", "first_seq", "last_seq", "epoch", "packed", "body"],
+    select(
+        runs.c.id,
+        bindparam("first_seq", type_=table.c.first_seq.type),
+        bindparam("last_seq", type_=table.c.last_seq.type),
+        runs.c.epoch,
+        literal(value=False),
+        bindparam("body", type_=table.c.body.type),
+    ).where(
+        runs.c.id == bindparam("run_id"),
+        runs.c.epoch == bindparam("epoch"),
+        runs.c.status == RunStatus.RUNNING.value,
+    ),
+)
+_INSERT = insert(table)
+_LAST = select(func.max(table.c.last_seq)).where(table.c.run_id == bindparam("run_id"))
+_READ = (
+    select(table.c.first_seq, table.c.last_seq, table.c.packed, table.c.body)
+    .where(
+        table.c.run_id == bindparam("run_id"),
+        # No row holds more than so many events: the key's index leads to the place, however long the run is.
+        table.c.first_seq > bindparam("after") - FOLD_EVENTS_MAX,
+        table.c.last_seq > bindparam("after"),
+    )
+    .order_by(table.c.first_seq)
+    .limit(bindparam("rows"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """Events `first_seq` to `last_seq` of a run, written by its owner number `epoch`; a line each, without the last break."""
+
+    run_id: RunId
+    first_seq: int
+    last_seq: int
+    epoch: int
+    body: bytes
+
+
+def append(conn: Connection, rows: Sequence[EventRow]) -> None:
+    """Add rows of running runs. Raises `StaleEpoch`, and adds nothing, where one was not written by the run's owner."""
+    for row in rows:
+        values = {
+            "run_id": row.run_id,
+            "first_seq": row.first_seq,
+            "last_seq": row.last_seq,
+            "epoch": row.epoch,
+            "body": row.body,
+        }
+        if conn.execute(_APPEND, values).rowcount != 1:
+            raise StaleEpoch
+
+
+def put(conn: Connection, row: EventRow) -> None:
+    """Add a row in a transaction that has made sure of the owner already."""
+    conn.execute(
+        _INSERT,
+        {
+            "run_id": row.run_id,
+            "first_seq": row.first_seq,
+            "last_seq": row.last_seq,
+            "epoch": row.epoch,
+            "packed": False,
+            "body": row.body,
+        },
+    )
+
+
+def last_seq(conn: Connection, run_id: RunId) -> int:
+    """The number of a run's newest event; 0 where there is none."""
+    return conn.scalar(_LAST, {"run_id": run_id}) or 0
+
+
+def read(conn: Connection, run_id: RunId, after: int) -> list[tuple[int, bytes]]:
+    """Rows that hold events after number `after`, oldest first, as (first number, lines). At most `READ_ROWS_MAX` rows."""
+    found = conn.execute(_READ, {"run_id": run_id, "after": after, "rows": READ_ROWS_MAX})
+    return [(first, zlib.decompress(body) if packed else body) for first, _, packed, body in found]
+
+
+def fold(conn: Connection, run_id: RunId) -> None:
+    """Put a finished run's many small rows into few packed ones: the same events with the same numbers."""
+    query = select(table.c.first_seq, table.c.last_seq, table.c.epoch, table.c.packed, table.c.body)
+    rows = conn.execute(query.where(table.c.run_id == run_id).order_by(table.c.first_seq)).all()
+    if not rows or rows[0].packed:
+        return
+    conn.execute(delete(table).where(table.c.run_id == run_id))
+    lines = b"\n".join(row.body for row in rows).split(b"\n")
+    first, epoch = rows[0].first_seq, rows[-1].epoch
+    for start in range(0, len(lines), FOLD_EVENTS_MAX):
+        some = lines[start : start + FOLD_EVENTS_MAX]
+        conn.execute(
+            _INSERT,
+            {
+                "run_id": run_id,
+                "first_seq": first + start,
+                "last_seq": first + start + len(some) - 1,
+                "epoch": epoch,
+                "packed": True,
+                "body": zlib.compress(b"\n".join(some), _PACK_LEVEL),
+            },
+        )
+
+
+def sweep(conn: Connection, before: datetime, runs_max: int) -> list[RunId]:
+    """Delete the events of at most `runs_max` runs that ended before then; give the runs."""
+    query = (
+        select(runs.c.id)
+        .where(
+            runs.c.completed_at < to_us(before),
+            select(table.c.run_id).where(table.c.run_id == runs.c.id).exists(),
+        )
+        .order_by(runs.c.completed_at)
+        .limit(runs_max)
+    )
+    found = [RunId(value) for value in conn.scalars(query)]
+    if found:
+        conn.execute(delete(table).where(table.c.run_id.in_(found)))
+    return found
+
+
+def unfolded(conn: Connection, runs_max: int) -> list[RunId]:
+    """Finished runs whose rows are not packed: their process died before it could."""
+    query = (
+        select(table.c.run_id)
+        .join(runs, runs.c.id == table.c.run_id)
+        .where(table.c.packed.is_(False), runs.c.completed_at.is_not(None))
+        .distinct()
+        .limit(runs_max)
+    )
+    return [RunId(value) for value in conn.scalars(query)]
+
+
+def delete_events(conn: Connection, run_id: RunId) -> None:
+    """Forget a run's events."""
+    conn.execute(delete(table).where(table.c.run_id == run_id))

@@ -1,0 +1,63 @@
+"""Which request made which run: so that asking again gives the same run. Written in the commit that admits the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select
+
+from runstead.errors import Conflict
+from runstead.ids import RunId, UserId
+from runstead.store.codec import to_us
+from runstead.store.schema import idempotency_keys as table
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The run that a key made, and the fingerprint of the request that brought it."""
+
+    run_id: RunId
+    fingerprint: str
+
+
+def recall(conn: Connection, user_id: UserId, key: str) -> Remembered | None:
+    """What this actor's key made before."""
+    query = select(table.c.run_id, table.c.fingerprint)
+    row = conn.execute(query.where(table.c.user_id == user_id, table.c.key == key)).first()
+    return None if row is None else Remembered(RunId(row.run_id), row.fingerprint)
+
+
+def remember(
+    conn: Connection, user_id: UserId, key: str, made: Remembered, now: datetime
+) -> None:
+    """Note what a key made."""
+    conn.execute(
+        insert(table).values(
+            user_id=user_id,
+            key=key,
+            fingerprint=made.fingerprint,
+            run_id=made.run_id,
+            created_at=to_us(now),
+        )
+    )
+
+
+def same_request(known: Remembered, fingerprint: str) -> RunId:
+    """The run that a key stands for. Raises `Conflict` where the request is another one than that which brought the key."""
+    if known.fingerprint != fingerprint:
+        raise Conflict(
+            "This Idempotency-Key (or these otids) came with another request before; use a new one for a new request.",
+            run_id=known.run_id,
+        )
+    return known.run_id
+
+
+def forget_before(conn: Connection, before: datetime) -> None:
+    """Forget keys that are too old to be retries."""
+    conn.execute(delete(table).where(table.c.created_at < to_us(before)))
+
+
+def forget_run(conn: Connection, run_id: RunId) -> None:
+    """Forget the keys of a run that is deleted."""
+    conn.execute(delete(table).where(table.c.run_id == run_id))

@@ -1,0 +1,259 @@
+"""The transcript's rows: stored messages of agents and conversations, and what of them the model sees.
+
+Every query names the actor. Order is `position`, nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+
+from runstead.domain.message import (
+    Decision,
+    ImagePart,
+    Mark,
+    Message,
+    Part,
+    ReasoningPart,
+    Role,
+    TextPart,
+    ToolCall,
+    ToolReturn,
+)
+from runstead.errors import NotFound
+from runstead.ids import AgentId, MessageId, RunId, UserId
+from runstead.store.codec import from_us, pack, to_us, unpack
+from runstead.store.schema import messages as table
+
+_COLUMNS = (
+    table.c.position,
+    table.c.id,
+    table.c.user_id,
+    table.c.agent_id,
+    table.c.conversation_id,
+    table.c.run_id,
+    table.c.step_id,
+    table.c.role,
+    table.c.created_at,
+    table.c.in_context,
+    table.c.is_err,
+    table.c.otid,
+    table.c.document,
+)
+_PARTS = {"text": TextPart, "image": ImagePart, "reasoning": ReasoningPart}
+_INSERT = insert(table)
+_CONTEXT = (
+    select(*_COLUMNS)
+    .where(
+        table.c.lane == bindparam("lane"),
+        table.c.position > bindparam("after"),
+        table.c.in_context,
+    )
+    .order_by(table.c.position)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFilter:
+    """Which messages of an actor. None means any."""
+
+    agent_id: AgentId | None = None
+    lane: str | None = None
+    run_id: RunId | None = None
+    role: Role | None = None
+    include_err: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePage:
+    """Which part of a list: `after` is chronologically newer than that message, `before` older, in either order."""
+
+    limit: int = 100
+    ascending: bool = True
+    after: str | None = None
+    before: str | None = None
+
+
+def insert_messages(conn: Connection, messages: Sequence[Message]) -> None:
+    """Store messages, in their order."""
+    if messages:
+        conn.execute(_INSERT, [_row(message) for message in messages])
+
+
+def in_context(conn: Connection, lane: str, after: int = 0) -> list[Message]:
+    """What the model sees of an agent or conversation, oldest first, of what came after position `after`."""
+    return [_message(row) for row in conn.execute(_CONTEXT, {"lane": lane, "after": after})]
+
+
+def list_messages(
+    conn: Connection, user_id: UserId, where: MessageFilter, page: MessagePage
+) -> list[Message]:
+    """A page of messages. Raises `NotFound` for an unknown cursor."""
+    query = select(*_COLUMNS).where(table.c.user_id == user_id)
+    for column, value in (
+        (table.c.agent_id, where.agent_id),
+        (table.c.lane, where.lane),
+        (table.c.run_id, where.run_id),
+        (table.c.role, where.role),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if not where.include_err:
+        query = query.where(table.c.is_err.is_not(True))
+    if page.after is not None:
+        query = query.where(table.c.position > _position(conn, user_id, page.after))
+    if page.before is not None:
+        query = query.where(table.c.position < _position(conn, user_id, page.before))
+    order = table.c.position.asc() if page.ascending else table.c.position.desc()
+    return [_message(row) for row in conn.execute(query.order_by(order).limit(page.limit))]
+
+
+def find_message(conn: Connection, user_id: UserId, message_id: str) -> Message | None:
+    """One message of this actor."""
+    row = conn.execute(
+        select(*_COLUMNS).where(table.c.user_id == user_id, table.c.id == message_id)
+    ).first()
+    return None if row is None else _message(row)
+
+
+def context_ids(conn: Connection, user_id: UserId, lane: str) -> list[MessageId]:
+    """The ids of what the model sees, oldest first."""
+    query = (
+        select(table.c.id)
+        .where(table.c.user_id == user_id, table.c.lane == lane, table.c.in_context)
+        .order_by(table.c.position)
+    )
+    return [MessageId(value) for value in conn.scalars(query)]
+
+
+def search_messages(
+    conn: Connection, user_id: UserId, agent_id: AgentId, words: str, roles: Sequence[Role], limit: int
+) -> list[Message]:
+    """The newest messages of an agent whose text holds `words`, letter case aside."""
+    query = select(*_COLUMNS).where(
+        table.c.user_id == user_id,
+        table.c.agent_id == agent_id,
+        table.c.role.in_(roles),
+        func.lower(table.c.text).contains(words.lower(), autoescape=True),
+    )
+    rows = conn.execute(query.order_by(table.c.position.desc()).limit(limit))
+    return [_message(row) for row in rows]
+
+
+def leave_context(conn: Connection, lane: str, ids: Sequence[MessageId]) -> None:
+    """Take messages out of what the model sees; they stay in the transcript."""
+    conn.execute(
+        update(table).where(table.c.lane == lane, table.c.id.in_(ids)).values(in_context=False)
+    )
+
+
+def delete_messages(conn: Connection, user_id: UserId, agent_id: AgentId) -> None:
+    """Empty an agent's own history; its conversations, runs and steps stay."""
+    conn.execute(
+        delete(table).where(table.c.user_id == user_id, table.c.lane == agent_id)
+    )
+
+
+def _position(conn: Connection, user_id: UserId, message_id: str) -> int:
+    position = conn.scalar(
+        select(table.c.position).where(table.c.user_id == user_id, table.c.id == message_id)
+    )
+    if position is None:
+        raise NotFound(f"No message found with id {message_id}; give the id of a listed message.")
+    return position
+
+
+def _row(message: Message) -> dict[str, object]:
+    return {
+        "id": message.id,
+        "user_id": message.user_id,
+        "agent_id": message.agent_id,
+        "conversation_id": message.conversation_id,
+        "lane": message.conversation_id or message.agent_id,
+        "run_id": message.run_id,
+        "step_id": message.step_id,
+        "role": message.role.value,
+        "created_at": to_us(message.created_at),
+        "in_context": message.in_context,
+        "is_err": message.is_err,
+        "otid": message.otid,
+        "text": message.text or (message.tool_return.text if message.tool_return else ""),
+        "document": pack(_document(message)),
+    }
+
+
+def _document(message: Message) -> dict[str, object]:
+    """What of a message no query asks for; empty members are left out."""
+    everything: dict[str, object] = {
+        "parts": [_part(part) for part in message.parts],
+        "calls": [_lean(asdict(call)) for call in message.tool_calls],
+        "return": None if message.tool_return is None else asdict(message.tool_return),
+        "decisions": [asdict(decision) for decision in message.decisions],
+        "client_returns": [asdict(each) for each in message.client_returns],
+        "answers": message.answers,
+        "name": message.name,
+        "sender_id": message.sender_id,
+        "group_id": message.group_id,
+        "mark": message.mark,
+        "compaction": message.compaction,
+    }
+    return _lean(everything)
+
+
+def _lean(document: Mapping[str, object]) -> dict[str, object]:
+    return {key: value for key, value in document.items() if value not in (None, [], False, ())}
+
+
+def _part(part: Part) -> dict[str, object]:
+    kind = next(name for name, cls in _PARTS.items() if type(part) is cls)
+    return {"is": kind, **{k: v for k, v in asdict(part).items() if v is not None}}
+
+
+def _message(row: Row[Any]) -> Message:
+    (position, id_, user_id, agent_id, conversation_id, run_id, step_id, role, created_at) = row[:9]
+    document = unpack(row[12])
+    mark = document.get("mark")
+    return Message(
+        id=id_,
+        user_id=user_id,
+        agent_id=agent_id,
+        role=Role(role),
+        created_at=from_us(created_at),
+        parts=tuple(_part_of(each) for each in document.get("parts", ())),
+        tool_calls=tuple(ToolCall(**call) for call in document.get("calls", ())),
+        tool_return=_return_of(document.get("return")),
+        decisions=tuple(Decision(**each) for each in document.get("decisions", ())),
+        client_returns=tuple(
+            found for each in document.get("client_returns", ()) if (found := _return_of(each))
+        ),
+        answers=document.get("answers"),
+        conversation_id=conversation_id,
+        run_id=run_id,
+        step_id=step_id,
+        name=document.get("name"),
+        otid=row[11],
+        sender_id=document.get("sender_id"),
+        group_id=document.get("group_id"),
+        is_err=row[10],
+        mark=None if mark is None else Mark(mark),
+        in_context=row[9],
+        compaction=document.get("compaction"),
+        position=position,
+    )
+
+
+def _part_of(document: dict[str, Any]) -> Part:
+    fields = dict(document)
+    return _PARTS[fields.pop("is")](**fields)
+
+
+def _return_of(document: dict[str, Any] | None) -> ToolReturn | None:
+    if document is None:
+        return None
+    fields = dict(document)
+    return ToolReturn(
+        **{**fields, "stdout": tuple(fields["stdout"]), "stderr": tuple(fields["stderr"])}
+    )

@@ -1,0 +1,316 @@
+"""The rows of runs: how they are read, claimed and listed. What changes a run's state goes through `store/commit.py`.
+
+Reads for clients name the actor; the engine's own reads go by run id and are not reachable from a route.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from runstead.domain.run import ACTIVE, Run, RunRequest, RunStatus, RunType, StopReason
+from runstead.domain.step import Usage
+from runstead.domain.tool import ToolSpec
+from runstead.ids import AgentId, ConversationId, RunId, UserId
+from runstead.store.codec import from_us, pack, to_us, unpack
+from runstead.store.pages import Page, paged
+from runstead.store.schema import runs as table
+
+_COLUMNS = tuple(table.c)
+_ACTIVE = table.c.status.in_([status.value for status in ACTIVE])
+_FIND = select(*_COLUMNS).where(
+    table.c.id == bindparam("run_id"), table.c.user_id == bindparam("user_id")
+)
+_BY_ID = select(*_COLUMNS).where(table.c.id == bindparam("run_id"))
+_INSERT = insert(table)
+_other = table.alias("other")
+_FIRST_IN_LANE = ~exists().where(
+    _other.c.lane == table.c.lane,
+    _other.c.status.in_([status.value for status in ACTIVE]),
+    _other.c.position < table.c.position,
+)
+_HEAD_OF_LANE = (
+    select(table.c.id)
+    .where(table.c.lane == bindparam("lane"), _ACTIVE)
+    .order_by(table.c.position)
+    .limit(1)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs of an actor. Empty and None mean any."""
+
+    agent_ids: tuple[str, ...] = ()
+    conversation_id: str | None = None
+    statuses: tuple[RunStatus, ...] = ()
+    stop_reason: StopReason | None = None
+    background: bool | None = None
+
+
+def insert_run(conn: Connection, run: Run) -> None:
+    """Store a new run."""
+    conn.execute(_INSERT, run_row(run))
+
+
+def find_run(conn: Connection, user_id: UserId, run_id: str) -> Run | None:
+    """One run of this actor."""
+    row = conn.execute(_FIND, {"run_id": run_id, "user_id": user_id}).first()
+    return None if row is None else _run(row)
+
+
+def get_run(conn: Connection, run_id: RunId) -> Run | None:
+    """One run, whoever's; for the engine."""
+    row = conn.execute(_BY_ID, {"run_id": run_id}).first()
+    return None if row is None else _run(row)
+
+
+def list_runs(conn: Connection, user_id: UserId, where: RunFilter, page: Page) -> list[Run]:
+    """A page of an actor's runs; every filter is applied before the limit. Raises `NotFound` for an unknown cursor."""
+    scope = table.c.user_id == user_id
+    query = _filtered(select(*_COLUMNS).where(scope), where)
+    return [_run(row) for row in paged(conn, query, table, scope, page)]
+
+
+def active_of_agent(conn: Connection, user_id: UserId, agent_id: AgentId) -> list[Run]:
+    """The runs of an agent that are not over, conversations' included, in the order they came."""
+    query = select(*_COLUMNS).where(
+        table.c.user_id == user_id, table.c.agent_id == agent_id, _ACTIVE
+    )
+    return [_run(row) for row in conn.execute(query.order_by(table.c.position))]
+
+
+def head_of_lane(conn: Connection, lane: str) -> RunId | None:
+    """The run whose turn it is in a conversation or agent."""
+    found = conn.scalar(_HEAD_OF_LANE, {"lane": lane})
+    return None if found is None else RunId(found)
+
+
+def due_runs(conn: Connection, now: datetime, limit: int) -> list[RunId]:
+    """Runs that have work and no living owner: first in their lane and not owned, or their owner's lease is over."""
+    query = (
+        select(table.c.id)
+        .where(
+            _ACTIVE,
+            or_(table.c.owner.is_(None), table.c.lease_until < to_us(now)),
+            or_(_FIRST_IN_LANE, table.c.cancel_requested_at.is_not(None)),
+        )
+        .order_by(table.c.position)
+        .limit(limit)
+    )
+    return [RunId(value) for value in conn.scalars(query)]
+
+
+def may_claim(conn: Connection, run: Run, now: datetime) -> bool:
+    """Whether anybody may take it now: nobody living owns it, and no earlier run of its lane is still active."""
+    if run.owner is not None and run.lease_until is not None and run.lease_until > now:
+        return False
+    first = select(table.c.id).where(table.c.id == run.id, _FIRST_IN_LANE)
+    return run.cancel_requested_at is not None or conn.scalar(first) is not None
+
+
+def write_claim(conn: Connection, run: Run, epoch_before: int) -> bool:
+    """Write the owner, lease and new epoch of a claimed run; False where somebody else was quicker."""
+    done = conn.execute(
+        update(table)
+        .where(table.c.id == run.id, table.c.epoch == epoch_before, _ACTIVE)
+        .values(
+            status=run.status.value,
+            epoch=run.epoch,
+            owner=run.owner,
+            lease_until=to_us(run.lease_until),
+            updated_at=to_us(run.updated_at),
+            last_seq=run.last_seq,
+        )
+    )
+    return done.rowcount == 1
+
+
+def renew_leases(conn: Connection, owner: str, until: datetime) -> dict[RunId, int]:
+    """Renew all leases of a process; give the runs that are still its own, with their epochs."""
+    mine = and_(table.c.owner == owner, _ACTIVE)
+    conn.execute(update(table).where(mine).values(lease_until=to_us(until)))
+    rows = conn.execute(select(table.c.id, table.c.epoch).where(mine))
+    return {RunId(run_id): epoch for run_id, epoch in rows}
+
+
+def disown_all(conn: Connection) -> int:
+    """Take every active run from its owner. Only for a process that knows that no other one lives."""
+    return conn.execute(
+        update(table).where(_ACTIVE, table.c.owner.is_not(None)).values(owner=None, lease_until=None)
+    ).rowcount
+
+
+def request_cancel(conn: Connection, user_id: UserId, run_id: str, now: datetime) -> Run | None:
+    """Write that the run shall end. Gives the run as it is then; None where the actor has no such run."""
+    conn.execute(
+        update(table)
+        .where(
+            table.c.user_id == user_id,
+            table.c.id == run_id,
+            _ACTIVE,
+            table.c.cancel_requested_at.is_(None),
+        )
+        .values(cancel_requested_at=to_us(now))
+    )
+    return find_run(conn, user_id, run_id)
+
+
+def is_cancel_requested(conn: Connection, run_id: RunId) -> bool:
+    """Whether somebody wants the run to end."""
+    query = select(table.c.cancel_requested_at).where(table.c.id == run_id)
+    return conn.scalar(query) is not None
+
+
+def record_callback(
+    conn: Connection, run_id: RunId, sent_at: datetime | None, status_code: int | None, error: str | None
+) -> None:
+    """Write what came of telling the callback. It is no change of the run's state, so it needs no owner."""
+    conn.execute(
+        update(table)
+        .where(table.c.id == run_id)
+        .values(
+            callback_sent_at=to_us(sent_at), callback_status_code=status_code, callback_error=error
+        )
+    )
+
+
+def delete_run(conn: Connection, user_id: UserId, run_id: str) -> None:
+    """Delete a run's row."""
+    conn.execute(delete(table).where(table.c.user_id == user_id, table.c.id == run_id))
+
+
+def run_row(run: Run) -> dict[str, object]:
+    """The column values of a run."""
+    usage = run.usage
+    return {
+        "id": run.id,
+        "user_id": run.user_id,
+        "organization_id": run.organization_id,
+        "agent_id": run.agent_id,
+        "conversation_id": run.conversation_id,
+        "lane": run.lane,
+        "type": run.type.value,
+        "status": run.status.value,
+        "stop_reason": None if run.stop_reason is None else run.stop_reason.value,
+        "background": run.background,
+        "created_at": to_us(run.created_at),
+        "updated_at": to_us(run.updated_at),
+        "completed_at": to_us(run.completed_at),
+        "cancel_requested_at": to_us(run.cancel_requested_at),
+        "epoch": run.epoch,
+        "owner": run.owner,
+        "lease_until": to_us(run.lease_until),
+        "last_seq": run.last_seq,
+        "step_count": run.step_count,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "cached_input_tokens": usage.cached_input_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "ttft_ns": run.ttft_ns,
+        "duration_ns": run.duration_ns,
+        "callback_url": run.callback_url,
+        "callback_sent_at": to_us(run.callback_sent_at),
+        "callback_status_code": run.callback_status_code,
+        "callback_error": run.callback_error,
+        "request": pack(_request_document(run.request)),
+        "metadata": pack(run.metadata),
+    }
+
+
+def _filtered(query: Select[Any], where: RunFilter) -> Select[Any]:
+    conditions: list[ColumnElement[bool]] = []
+    if where.agent_ids:
+        conditions.append(table.c.agent_id.in_(where.agent_ids))
+    if where.conversation_id is not None:
+        conditions.append(table.c.conversation_id == where.conversation_id)
+    if where.statuses:
+        conditions.append(table.c.status.in_([status.value for status in where.statuses]))
+    if where.stop_reason is not None:
+        conditions.append(table.c.stop_reason == where.stop_reason.value)
+    if where.background is not None:
+        conditions.append(table.c.background.is_(where.background))
+    return query.where(*conditions)
+
+
+def _request_document(request: RunRequest) -> Mapping[str, object]:
+    default = _DEFAULT_REQUEST
+    document: dict[str, object] = {}
+    for name in RunRequest.__slots__:
+        value = getattr(request, name)
+        if value != getattr(default, name):
+            document[name] = [asdict(tool) for tool in value] if name == "client_tools" else value
+    return document
+
+
+_DEFAULT_REQUEST = RunRequest()
+
+
+def _request(text: str) -> RunRequest:
+    if text == "{}":
+        return _DEFAULT_REQUEST
+    document = unpack(text)
+    if "client_tools" in document:
+        document["client_tools"] = tuple(ToolSpec(**tool) for tool in document["client_tools"])
+    if document.get("include_types") is not None:
+        document["include_types"] = tuple(document["include_types"])
+    return RunRequest(**document)
+
+
+def _run(row: Row[Any]) -> Run:
+    (
+        position, id_, user_id, organization_id, agent_id, conversation_id, _lane, type_, status,
+        stop_reason, background, created_at, updated_at, completed_at, cancel_requested_at, epoch,
+        owner, lease_until, last_seq, step_count, prompt, completion, cached, written, reasoning,
+        ttft_ns, duration_ns, callback_url, callback_sent_at, callback_status_code, callback_error,
+        request, metadata,
+    ) = row  # fmt: skip
+    return Run(
+        id=id_,
+        user_id=user_id,
+        organization_id=organization_id,
+        agent_id=agent_id,
+        type=RunType(type_),
+        status=RunStatus(status),
+        created_at=from_us(created_at),
+        updated_at=from_us(updated_at),
+        conversation_id=None if conversation_id is None else ConversationId(conversation_id),
+        background=background,
+        request=_request(request),
+        metadata=unpack(metadata),
+        stop_reason=None if stop_reason is None else StopReason(stop_reason),
+        completed_at=from_us(completed_at),
+        cancel_requested_at=from_us(cancel_requested_at),
+        epoch=epoch,
+        owner=owner,
+        lease_until=from_us(lease_until),
+        last_seq=last_seq,
+        step_count=step_count,
+        usage=Usage(prompt, completion, cached, written, reasoning),
+        ttft_ns=ttft_ns,
+        duration_ns=duration_ns,
+        callback_url=callback_url,
+        callback_sent_at=from_us(callback_sent_at),
+        callback_status_code=callback_status_code,
+        callback_error=callback_error,
+        position=position,
+    )
+

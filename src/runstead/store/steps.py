@@ -1,0 +1,153 @@
+"""The steps of runs: one row a model call, written by commits and read by lists. A step outlives its run's deletion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
+
+from runstead.domain.step import Step, StepStatus, Usage
+from runstead.ids import RunId, UserId
+from runstead.store.codec import from_us, pack, to_us, unpack
+from runstead.store.pages import Page, paged
+from runstead.store.schema import steps as table
+
+_COLUMNS = tuple(table.c)
+_UPDATE = update(table).where(table.c.id == bindparam("step_id"))
+_INSERT = insert(table)
+_DOCUMENT = (
+    "context_window_tokens",
+    "model_endpoint",
+    "error_type",
+    "error_data",
+    "model_ns",
+    "tools_ns",
+    "ttft_ns",
+    "attempt",
+    "request_id",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StepFilter:
+    """Which steps of an actor. None means any."""
+
+    run_id: RunId | None = None
+    agent_id: str | None = None
+    model: str | None = None
+    feedback: str | None = None
+    has_feedback: bool | None = None
+    trace_ids: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def save_steps(conn: Connection, steps: Sequence[Step]) -> None:
+    """Insert steps, or replace them where they are there."""
+    for step in steps:
+        values = _row(step)
+        if not conn.execute(_UPDATE, {"step_id": step.id, **values}).rowcount:
+            conn.execute(_INSERT, values)
+
+
+def find_step(conn: Connection, user_id: UserId, step_id: str) -> Step | None:
+    """One step of this actor."""
+    row = conn.execute(
+        select(*_COLUMNS).where(table.c.user_id == user_id, table.c.id == step_id)
+    ).first()
+    return None if row is None else _step(row)
+
+
+def list_steps(conn: Connection, user_id: UserId, where: StepFilter, page: Page) -> list[Step]:
+    """A page of steps. Raises `NotFound` for an unknown cursor."""
+    query = _filtered(select(*_COLUMNS).where(table.c.user_id == user_id), where)
+    found = paged(conn, query, table, table.c.user_id == user_id, page)
+    return [_step(row) for row in found]
+
+
+def steps_of_run(conn: Connection, run_id: RunId) -> list[Step]:
+    """All steps of one run, oldest first. The caller has made sure whose run it is."""
+    query = select(*_COLUMNS).where(table.c.run_id == run_id).order_by(table.c.position)
+    return [_step(row) for row in conn.execute(query)]
+
+
+def orphan_steps(conn: Connection, run_id: RunId) -> None:
+    """Keep the steps of a run that is deleted, without it."""
+    conn.execute(update(table).where(table.c.run_id == run_id).values(run_id=None))
+
+
+def _filtered(query: Select[Any], where: StepFilter) -> Select[Any]:
+    for column, value in (
+        (table.c.run_id, where.run_id),
+        (table.c.agent_id, where.agent_id),
+        (table.c.feedback, where.feedback),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if where.model is not None:
+        query = query.where(
+            (table.c.model_handle == where.model)
+            | table.c.model_handle.endswith("/" + where.model, autoescape=True)
+        )
+    if where.has_feedback is not None:
+        given = table.c.feedback.is_not(None)
+        query = query.where(given if where.has_feedback else ~given)
+    if where.trace_ids:
+        query = query.where(table.c.trace_id.in_(where.trace_ids))
+    if where.since is not None:
+        query = query.where(table.c.created_at >= to_us(where.since))
+    if where.until is not None:
+        query = query.where(table.c.created_at <= to_us(where.until))
+    return query
+
+
+def _row(step: Step) -> dict[str, object]:
+    usage = step.usage
+    document: dict[str, object] = {name: getattr(step, name) for name in _DOCUMENT}
+    return {
+        "id": step.id,
+        "run_id": step.run_id,
+        "user_id": step.user_id,
+        "agent_id": step.agent_id,
+        "model_handle": step.model_handle,
+        "status": step.status.value,
+        "stop_reason": step.stop_reason,
+        "feedback": step.feedback,
+        "trace_id": step.trace_id,
+        "created_at": to_us(step.created_at),
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "cached_input_tokens": usage.cached_input_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "document": pack({**document, "tags": list(step.tags)}),
+    }
+
+
+def _step(row: Row[Any]) -> Step:
+    values = row._mapping  # noqa: SLF001 - the library's public way to read a row by name
+    document = unpack(values["document"])
+    return Step(
+        id=values["id"],
+        run_id=values["run_id"],
+        user_id=values["user_id"],
+        agent_id=values["agent_id"],
+        created_at=from_us(values["created_at"]),
+        model_handle=values["model_handle"],
+        status=StepStatus(values["status"]),
+        usage=Usage(
+            values["prompt_tokens"],
+            values["completion_tokens"],
+            values["cached_input_tokens"],
+            values["cache_write_tokens"],
+            values["reasoning_tokens"],
+        ),
+        stop_reason=values["stop_reason"],
+        trace_id=values["trace_id"],
+        feedback=values["feedback"],
+        tags=tuple(document.pop("tags", ())),
+        **document,
+    )
