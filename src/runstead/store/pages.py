@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, func, select, tuple_
 
 from runstead.errors import NotFound
 
@@ -35,7 +35,9 @@ def paged(
     `scope` says whose items a cursor may name. `table` has `id` and the column `page.order_by`.
     Raises `NotFound` for a cursor outside the scope.
     """
-    column = table.c[page.order_by]
+    given = table.c[page.order_by]
+    # A row without the value counts as the oldest: a comparison with NULL would drop it from every page.
+    column = func.coalesce(given, 0) if given.nullable else given
     key = tuple_(column, table.c.id)
     for cursor, follows in ((page.after, True), (page.before, False)):
         if cursor is not None:

@@ -109,6 +109,14 @@ blocks = Table(
     Index("blocks_by_user", "user_id", "created_at", "id"),
 )
 
+block_tags = Table(
+    "block_tags",
+    metadata,
+    Column("block_id", Text, ForeignKey("blocks.id", ondelete="CASCADE"), primary_key=True),
+    Column("tag", Text, primary_key=True),
+    Index("block_tags_by_tag", "tag"),
+)
+
 agent_blocks = Table(
     "agent_blocks",
     metadata,
@@ -200,7 +208,7 @@ messages = Table(
     Column("otid", Text),
     Column("text", Text, nullable=False),
     Column("document", Text, nullable=False),
-    Index("messages_by_lane", "lane", "position"),
+    Index("messages_by_lane", "lane", "in_context", "position"),
     Index("messages_by_agent", "agent_id", "position"),
     Index("messages_by_run", "run_id", "position"),
 )

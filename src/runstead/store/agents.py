@@ -1,0 +1,242 @@
+"""Agents: their rows, and the document that holds what no query asks for.
+
+Every query names the actor. An agent's blocks and messages have files of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
+
+from runstead.domain.agent import Agent, ModelSettings, ToolRule
+from runstead.domain.run import Run
+from runstead.ids import AgentId, UserId
+from runstead.store.blocks import holders
+from runstead.store.codec import from_us, pack, to_us, unpack
+from runstead.store.pages import Page, paged
+from runstead.store.schema import agent_tags
+from runstead.store.schema import agents as table
+
+_FIND = select(table).where(
+    table.c.id == bindparam("agent_id"), table.c.user_id == bindparam("user_id")
+)
+_NOTE_RUN = (
+    update(table)
+    .where(table.c.id == bindparam("agent"), table.c.user_id == bindparam("actor"))
+    .values(
+        last_run_completion=bindparam("completion"),
+        last_run_duration_ms=bindparam("duration_ms"),
+        last_stop_reason=bindparam("stop_reason"),
+    )
+)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFilter:
+    """Which agents of an actor. None and empty mean any; `query_text` is looked for in the name, letter case aside."""
+
+    name: str | None = None
+    query_text: str | None = None
+    tags: tuple[str, ...] = ()
+    match_all_tags: bool = False
+    created_by_id: str | None = None
+    last_stop_reason: str | None = None
+    block_id: str | None = None
+    nothing: bool = False
+
+
+def insert_agent(conn: Connection, agent: Agent) -> None:
+    """Store a new agent, without blocks and messages."""
+    conn.execute(insert(table).values(_row(agent)))
+    _write_tags(conn, agent)
+
+
+def find_agent(conn: Connection, user_id: UserId, agent_id: str) -> Agent | None:
+    """One agent of this actor."""
+    row = conn.execute(_FIND, {"agent_id": agent_id, "user_id": user_id}).first()
+    return None if row is None else _agent(row)
+
+
+def list_agents(conn: Connection, user_id: UserId, where: AgentFilter, page: Page) -> list[Agent]:
+    """A page of an actor's agents; every filter is applied before the limit. Raises `NotFound` for an unknown cursor."""
+    scope = table.c.user_id == user_id
+    query = select(table).where(scope, *_conditions(where))
+    return [_agent(row) for row in paged(conn, query, table, scope, page)]
+
+
+def count_agents(conn: Connection, user_id: UserId, where: AgentFilter) -> int:
+    """How many agents of an actor pass the filter."""
+    query = select(func.count()).select_from(table).where(table.c.user_id == user_id)
+    return conn.scalar(query.where(*_conditions(where))) or 0
+
+
+def update_agent(conn: Connection, agent: Agent) -> None:
+    """Write everything of an agent that a client may change; what its runs wrote stays."""
+    row = _row(agent)
+    for name in ("last_run_completion", "last_run_duration_ms", "last_stop_reason"):
+        del row[name]
+    conn.execute(
+        update(table).where(table.c.id == agent.id, table.c.user_id == agent.user_id).values(row)
+    )
+    conn.execute(delete(agent_tags).where(agent_tags.c.agent_id == agent.id))
+    _write_tags(conn, agent)
+
+
+def delete_agent(conn: Connection, user_id: UserId, agent_id: str) -> bool:
+    """Delete an agent with its messages and conversations; its blocks, runs and steps stay. False where there is none."""
+    gone = conn.execute(delete(table).where(table.c.user_id == user_id, table.c.id == agent_id))
+    return gone.rowcount == 1
+
+
+def list_tags(conn: Connection, user_id: UserId) -> list[str]:
+    """Every tag on an actor's agents, in alphabetical order."""
+    query = (
+        select(agent_tags.c.tag)
+        .join(table, table.c.id == agent_tags.c.agent_id)
+        .where(table.c.user_id == user_id)
+        .distinct()
+        .order_by(agent_tags.c.tag)
+    )
+    return list(conn.scalars(query))
+
+
+def note_run(conn: Connection, run: Run) -> None:
+    """Write on the agent how its last run ended."""
+    completed = run.completed_at or run.updated_at
+    conn.execute(
+        _NOTE_RUN,
+        {
+            "agent": run.agent_id,
+            "actor": run.user_id,
+            "completion": to_us(completed),
+            "duration_ms": (completed - run.created_at) // _MILLISECOND,
+            "stop_reason": None if run.stop_reason is None else run.stop_reason.value,
+        },
+    )
+
+
+def _conditions(where: AgentFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if where.nothing:
+        found.append(literal(value=False))
+    if where.name is not None:
+        found.append(table.c.name == where.name)
+    if where.query_text:
+        words = where.query_text.lower()
+        found.append(func.lower(table.c.name).contains(words, autoescape=True))
+    if where.created_by_id is not None:
+        found.append(table.c.user_id == where.created_by_id)
+    if where.last_stop_reason is not None:
+        found.append(table.c.last_stop_reason == where.last_stop_reason)
+    if where.block_id is not None:
+        found.append(table.c.id.in_(holders(where.block_id)))
+    if where.tags:
+        found.append(_tagged(where.tags, match_all=where.match_all_tags))
+    return found
+
+
+def _tagged(tags: Sequence[str], *, match_all: bool) -> ColumnElement[bool]:
+    wanted = set(tags)
+    matches = (
+        select(func.count())
+        .select_from(agent_tags)
+        .where(agent_tags.c.agent_id == table.c.id, agent_tags.c.tag.in_(wanted))
+        .correlate(table)
+        .scalar_subquery()
+    )
+    return matches >= literal(len(wanted) if match_all else 1)
+
+
+def _write_tags(conn: Connection, agent: Agent) -> None:
+    if agent.tags:
+        tags = [{"agent_id": agent.id, "tag": tag} for tag in dict.fromkeys(agent.tags)]
+        conn.execute(insert(agent_tags), tags)
+
+
+def _row(agent: Agent) -> dict[str, object]:
+    return {
+        "id": agent.id,
+        "user_id": agent.user_id,
+        "name": agent.name,
+        "agent_type": agent.agent_type,
+        "model": agent.model,
+        "system": agent.system,
+        "created_at": to_us(agent.created_at),
+        "updated_at": to_us(agent.updated_at),
+        "last_run_completion": to_us(agent.last_run_completion),
+        "last_run_duration_ms": agent.last_run_duration_ms,
+        "last_stop_reason": agent.last_stop_reason,
+        "hidden": agent.hidden,
+        "document": pack(_document(agent)),
+    }
+
+
+def _document(agent: Agent) -> dict[str, object]:
+    """What of an agent no query asks for; empty members are left out."""
+    everything: dict[str, object] = {
+        "context_window_tokens": agent.context_window_tokens,
+        "settings": _lean(asdict(agent.settings)),
+        "tools": list(agent.tools),
+        "tool_rules": [_rule(rule) for rule in agent.tool_rules],
+        "tags": list(agent.tags),
+        "description": agent.description,
+        "embedding": agent.embedding,
+        "timezone": agent.timezone,
+        "message_buffer_autoclear": agent.message_buffer_autoclear,
+        "metadata": agent.metadata,
+        "extra": agent.extra,
+    }
+    return {name: value for name, value in everything.items() if value not in (None, [], {})}
+
+
+def _lean(document: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in document.items() if value is not None}
+
+
+def _rule(rule: ToolRule) -> dict[str, object]:
+    return {"type": rule.type, "tool_name": rule.tool_name, "extra": rule.extra}
+
+
+def _agent(row: Row[Any]) -> Agent:
+    document = unpack(row.document)
+    return Agent(
+        id=AgentId(row.id),
+        user_id=UserId(row.user_id),
+        name=row.name,
+        agent_type=row.agent_type,
+        model=row.model,
+        system=row.system,
+        created_at=from_us(row.created_at),
+        updated_at=from_us(row.updated_at),
+        context_window_tokens=document["context_window_tokens"],
+        settings=ModelSettings(**document.get("settings", {})),
+        tools=tuple(document.get("tools", ())),
+        tool_rules=tuple(ToolRule(**rule) for rule in document.get("tool_rules", ())),
+        tags=tuple(document.get("tags", ())),
+        description=document.get("description"),
+        embedding=document.get("embedding"),
+        timezone=document["timezone"],
+        message_buffer_autoclear=document["message_buffer_autoclear"],
+        hidden=row.hidden,
+        metadata=document.get("metadata", {}),
+        extra=document.get("extra", {}),
+        last_run_completion=from_us(row.last_run_completion),
+        last_run_duration_ms=row.last_run_duration_ms,
+        last_stop_reason=row.last_stop_reason,
+    )
