@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     ColumnElement,
     Connection,
     Row,
@@ -20,12 +21,16 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    type_coerce,
     update,
 )
 
-from runstead.domain.agent import Agent, ModelSettings, ToolRule
+from runstead.domain.agent import Agent, Block, ModelSettings, ToolRule
+from runstead.domain.message import Message
 from runstead.domain.run import Run
-from runstead.ids import AgentId, UserId
+from runstead.errors import NotFound
+from runstead.ids import AgentId, MessageId, UserId
+from runstead.store import blocks, messages
 from runstead.store.blocks import holders
 from runstead.store.codec import from_us, pack, to_us, unpack
 from runstead.store.pages import Page, paged
@@ -58,7 +63,78 @@ class AgentFilter:
     created_by_id: str | None = None
     last_stop_reason: str | None = None
     block_id: str | None = None
+    project_id: str | None = None
+    template_id: str | None = None
+    base_template_id: str | None = None
+    identity_id: str | None = None
     nothing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRecord:
+    """An agent with what belongs to it: its blocks and the ids of the messages that its model sees, oldest first."""
+
+    agent: Agent
+    blocks: Sequence[Block]
+    message_ids: Sequence[MessageId]
+
+
+def make_agent(
+    conn: Connection,
+    agent: Agent,
+    new_blocks: Sequence[Block],
+    block_ids: Sequence[str],
+    first_messages: Sequence[Message],
+) -> AgentRecord:
+    """Store a new agent with new blocks, those of its maker that are named, and what its history begins with.
+
+    Raises `NotFound` for an unknown block and `Conflict` for two blocks of one label.
+    """
+    insert_agent(conn, agent)
+    blocks.insert_blocks(conn, new_blocks)
+    held = _named_blocks(conn, agent.user_id, block_ids)
+    for block in (*new_blocks, *held):
+        blocks.attach(conn, agent.id, block)
+    messages.insert_messages(conn, first_messages)
+    return _record(conn, agent)
+
+
+def find_record(conn: Connection, user_id: UserId, agent_id: str) -> AgentRecord | None:
+    """One agent of this actor, with what belongs to it."""
+    agent = find_agent(conn, user_id, agent_id)
+    return None if agent is None else _record(conn, agent)
+
+
+def list_records(
+    conn: Connection, user_id: UserId, where: AgentFilter, page: Page
+) -> list[AgentRecord]:
+    """A page of an actor's agents, with what belongs to them. Raises `NotFound` for an unknown cursor."""
+    found = list_agents(conn, user_id, where, page)
+    held = blocks.blocks_of_agents(conn, user_id, [agent.id for agent in found])
+    return [
+        AgentRecord(agent, held[agent.id], messages.context_ids(conn, user_id, agent.id))
+        for agent in found
+    ]
+
+
+def change_agent(
+    conn: Connection, agent: Agent, block_ids: Sequence[str] | None
+) -> AgentRecord:
+    """Write an agent, and which blocks it holds where `block_ids` says so. Raises `NotFound` for an unknown block."""
+    update_agent(conn, agent)
+    if block_ids is not None:
+        wanted = _named_blocks(conn, agent.user_id, block_ids)
+        blocks.detach_all(conn, agent.id)
+        for block in wanted:
+            blocks.attach(conn, agent.id, block)
+    return _record(conn, agent)
+
+
+def begin_anew(conn: Connection, agent: Agent, first_messages: Sequence[Message]) -> AgentRecord:
+    """Empty an agent's own history and begin it again."""
+    messages.delete_messages(conn, agent.user_id, agent.id)
+    messages.insert_messages(conn, first_messages)
+    return _record(conn, agent)
 
 
 def insert_agent(conn: Connection, agent: Agent) -> None:
@@ -131,6 +207,20 @@ def note_run(conn: Connection, run: Run) -> None:
     )
 
 
+def _record(conn: Connection, agent: Agent) -> AgentRecord:
+    held = blocks.blocks_of_agent(conn, agent.user_id, agent.id)
+    return AgentRecord(agent, held, messages.context_ids(conn, agent.user_id, agent.id))
+
+
+def _named_blocks(conn: Connection, user_id: UserId, block_ids: Sequence[str]) -> list[Block]:
+    found = blocks.find_blocks(conn, user_id, block_ids)
+    if len(found) < len(set(block_ids)):
+        known = {block.id for block in found}
+        unknown = [block_id for block_id in block_ids if block_id not in known]
+        raise NotFound(f"There are no blocks {', '.join(unknown)[:500]}.")
+    return found
+
+
 def _conditions(where: AgentFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if where.nothing:
@@ -146,9 +236,20 @@ def _conditions(where: AgentFilter) -> list[ColumnElement[bool]]:
         found.append(table.c.last_stop_reason == where.last_stop_reason)
     if where.block_id is not None:
         found.append(table.c.id.in_(holders(where.block_id)))
+    for name in ("project_id", "template_id", "base_template_id"):
+        if (value := getattr(where, name)) is not None:
+            found.append(_extra(name) == value)
+    if where.identity_id is not None:
+        # A JSON list of ids as text: an id stands in it between quotes.
+        found.append(_extra("identity_ids").contains(f'"{where.identity_id}"', autoescape=True))
     if where.tags:
         found.append(_tagged(where.tags, match_all=where.match_all_tags))
     return found
+
+
+def _extra(name: str) -> ColumnElement[str]:
+    """A member of the document's `extra`, as text."""
+    return type_coerce(table.c.document, JSON)["extra", name].as_string()
 
 
 def _tagged(tags: Sequence[str], *, match_all: bool) -> ColumnElement[bool]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     ColumnElement,
     Connection,
     Row,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    type_coerce,
     update,
 )
 
@@ -61,6 +63,8 @@ class BlockFilter:
     agents_gt: int | None = None
     agents_lt: int | None = None
     agents_in: tuple[int, ...] = ()
+    project_id: str | None = None
+    nothing: bool = False
 
 
 def insert_blocks(conn: Connection, blocks: Sequence[Block]) -> None:
@@ -204,6 +208,11 @@ def detach(conn: Connection, agent_id: AgentId, block_id: BlockId) -> None:
     )
 
 
+def detach_all(conn: Connection, agent_id: AgentId) -> None:
+    """Take all blocks from an agent; they stay."""
+    conn.execute(delete(agent_blocks).where(agent_blocks.c.agent_id == agent_id))
+
+
 def holders(block_id: str) -> Select[Any]:
     """The ids of the agents that hold a block, as a query to filter agents by."""
     return select(agent_blocks.c.agent_id).where(agent_blocks.c.block_id == block_id)
@@ -217,6 +226,11 @@ def _write_tags(conn: Connection, block: Block) -> None:
 
 def _conditions(where: BlockFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
+    if where.nothing:
+        found.append(literal(value=False))
+    if where.project_id is not None:
+        kept = type_coerce(table.c.document, JSON)["extra", "project_id"].as_string()
+        found.append(kept == where.project_id)
     if where.label is not None:
         found.append(table.c.label == where.label)
     if where.name is not None:

@@ -1,0 +1,250 @@
+"""Agents: make, read, list, change, delete, and begin their history anew. What they say and do is not here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from fastapi import Path, Query, Response
+
+from runstead.api.auth import Caller, Parts, Sdk1
+from runstead.api.router import Json, answers, v1_router
+from runstead.api.services import Services
+from runstead.api.wire.actors import UUID4_PATTERN
+from runstead.api.wire.agent_requests import (
+    CreateAgentRequest,
+    NewAgent,
+    ResetMessagesRequest,
+    UpdateAgent,
+    changed_agent,
+    check_block_labels,
+    handle_of,
+    new_agent,
+)
+from runstead.api.wire.agents import (
+    AgentDetails,
+    AgentState,
+    agent_state,
+    wanted_relations,
+)
+from runstead.api.wire.blocks import new_block
+from runstead.api.wire.first_messages import first_messages
+from runstead.api.wire.paging import PageQuery
+from runstead.domain.agent import Agent
+from runstead.domain.run import StopReason
+from runstead.errors import Invalid, NotFound
+from runstead.ids import AgentId, BlockId, UserId
+from runstead.llm.types import ModelInfo
+from runstead.store import agents as store
+from runstead.store import messages as message_store
+from runstead.store import runs as run_store
+from runstead.store.agents import AgentFilter, AgentRecord
+
+router = v1_router("agents")
+
+AgentPath = Annotated[AgentId, Path(pattern=f"^agent-{UUID4_PATTERN}$")]
+Include = Literal[
+    "agent.blocks",
+    "agent.identities",
+    "agent.managed_group",
+    "agent.pending_approval",
+    "agent.secrets",
+    "agent.sources",
+    "agent.tags",
+    "agent.tools",
+]
+Included = Annotated[list[Include], Query(default_factory=list)]
+Relationships = Annotated[list[str] | None, Query()]
+
+
+class AgentQuery(PageQuery):
+    """Which agents shall be listed."""
+
+    name: str | None = None
+    tags: list[str] | None = None
+    match_all_tags: bool = False
+    query_text: str | None = None
+    project_id: str | None = None
+    template_id: str | None = None
+    base_template_id: str | None = None
+    identity_id: str | None = None
+    identifier_keys: list[str] | None = None
+    include_relationships: list[str] | None = None
+    include: list[Include] = []
+    order_by: Literal["created_at", "updated_at", "last_run_completion"] = "created_at"
+    ascending: bool = False
+    sort_by: Literal["created_at", "updated_at", "last_run_completion"] | None = None
+    last_stop_reason: StopReason | None = None
+    created_by_id: str | None = None
+
+    def filter(self) -> AgentFilter:
+        """The store's filter. There are no identities here, so none has one of the keys."""
+        return AgentFilter(
+            name=self.name,
+            query_text=self.query_text,
+            tags=tuple(self.tags or ()),
+            match_all_tags=self.match_all_tags,
+            created_by_id=self.created_by_id,
+            last_stop_reason=self.last_stop_reason,
+            project_id=self.project_id,
+            template_id=self.template_id,
+            base_template_id=self.base_template_id,
+            identity_id=self.identity_id,
+            nothing=bool(self.identifier_keys),
+        )
+
+
+@router.post("/agents/")
+@answers(AgentState)
+async def create_agent(body: CreateAgentRequest, caller: Caller, parts: Parts) -> Response:
+    """Make an agent, with its blocks and the system message that its history begins with."""
+    handle = handle_of(body)
+    if handle is None:
+        raise Invalid("Must specify either model or llm_config in request")
+    now = parts.clock.now()
+    made = NewAgent(
+        AgentId(f"agent-{parts.ids.uuid()}"), caller.user.id, now, find_model(parts, handle)
+    )
+    agent = new_agent(body, made)
+    check_block_labels([block.label for block in body.memory_blocks or ()])
+    blocks = [
+        new_block(block, BlockId(f"block-{parts.ids.uuid()}"), agent.user_id, now)
+        for block in body.memory_blocks or ()
+    ]
+    first = first_messages(agent, parts.ids, now)
+    record = await parts.db.write(store.make_agent, agent, blocks, body.block_ids or (), first)
+    return answer_agent(parts, record)
+
+
+@router.get("/agents/")
+@answers(list[AgentState])
+async def list_agents(
+    query: Annotated[AgentQuery, Query()], caller: Caller, parts: Parts, sdk1: Sdk1
+) -> Response:
+    """List agents, newest first unless asked otherwise."""
+    page = query.page(query.sort_by or query.order_by)
+    page = replace(page, ascending=page.ascending or query.ascending)
+    found = await parts.db.read(store.list_records, caller.user.id, query.filter(), page)
+    relations = wanted_relations(query.include, query.include_relationships, sdk1=sdk1)
+    return Json([agent_state(each.agent, details_of(parts, each), relations) for each in found])
+
+
+@router.get("/agents/count")
+@answers(int)
+async def count_agents(
+    query: Annotated[AgentQuery, Query()], caller: Caller, parts: Parts
+) -> Response:
+    """Count agents."""
+    return Json(await parts.db.read(store.count_agents, caller.user.id, query.filter()))
+
+
+@router.get("/agents/{agent_id}")
+@answers(AgentState)
+async def retrieve_agent(
+    agent_id: AgentPath,
+    caller: Caller,
+    parts: Parts,
+    sdk1: Sdk1,
+    include: Included,
+    include_relationships: Relationships = None,
+) -> Response:
+    """Read an agent."""
+    record = await find_record(parts, caller.user.id, agent_id)
+    relations = wanted_relations(include, include_relationships, sdk1=sdk1)
+    return Json(agent_state(record.agent, details_of(parts, record), relations))
+
+
+@router.patch("/agents/{agent_id}")
+@answers(AgentState)
+async def modify_agent(
+    agent_id: AgentPath, body: UpdateAgent, caller: Caller, parts: Parts
+) -> Response:
+    """Change what is given of an agent. What its runs write of it (when and how the last one ended) is not for clients."""
+    handle = handle_of(body)
+    model = None if handle is None else find_model(parts, handle)
+    record = await find_record(parts, caller.user.id, agent_id)
+    agent = changed_agent(record.agent, body, model, parts.clock.now())
+    if body.message_ids is not None:
+        leaving = _leaving(record, body.message_ids)
+        await parts.db.write(message_store.leave_context, agent.id, leaving)
+    record = await parts.db.write(store.change_agent, agent, body.block_ids)
+    return answer_agent(parts, record)
+
+
+@router.delete("/agents/{agent_id}")
+@answers(dict[str, str])
+async def delete_agent(agent_id: AgentPath, caller: Caller, parts: Parts) -> Response:
+    """Delete an agent with its messages. Its runs are cancelled first; they and their steps stay, as do its blocks."""
+    user_id = caller.user.id
+    await find_record(parts, user_id, agent_id)
+    active = await parts.db.read(run_store.active_of_agent, user_id, agent_id)
+    if active:
+        await parts.cancellation.cancel_runs(user_id, [run.id for run in active])
+    if not await parts.db.write(store.delete_agent, user_id, agent_id):
+        raise no_agent(agent_id)
+    return Json({"message": f"Agent id={agent_id} successfully deleted"})
+
+
+@router.patch("/agents/{agent_id}/reset-messages")
+@answers(AgentState)
+async def reset_messages(
+    agent_id: AgentPath,
+    caller: Caller,
+    parts: Parts,
+    body: ResetMessagesRequest | None = None,
+    add_default_initial_messages: bool = False,
+) -> Response:
+    """Empty an agent's history; its runs and steps stay. It begins again with its system message."""
+    record = await find_record(parts, caller.user.id, agent_id)
+    whole = add_default_initial_messages or (body or ResetMessagesRequest()).add_default_initial_messages
+    first = first_messages(record.agent, parts.ids, parts.clock.now(), system_only=not whole)
+    record = await parts.db.write(store.begin_anew, record.agent, first)
+    return answer_agent(parts, record)
+
+
+def find_model(parts: Services, handle: str) -> ModelInfo:
+    """What is known of a model that a request names, under that name. Raises `NotFound` where nobody offers it."""
+    info = parts.gateway.model(handle)
+    if info is None:
+        configured = sorted({provider.name for provider in parts.settings.providers})
+        raise NotFound(
+            f"Handle {handle[:200]} not found: its provider is not configured. Configured: "
+            f"{', '.join((*configured, 'runstead'))}. Set a provider's key or base URL in the server's environment "
+            "(OPENAI_API_KEY, ANTHROPIC_API_KEY, OLLAMA_BASE_URL, …), or use runstead/demo."
+        )
+    return replace(info, handle=handle)
+
+
+async def find_record(parts: Services, user_id: UserId, agent_id: str) -> AgentRecord:
+    """An agent of this actor. Raises `NotFound`."""
+    record = await parts.db.read(store.find_record, user_id, agent_id)
+    if record is None:
+        raise no_agent(agent_id)
+    return record
+
+
+def no_agent(agent_id: str) -> NotFound:
+    """The error that says so."""
+    return NotFound(f"Agent with ID {agent_id} not found")
+
+
+def details_of(parts: Services, record: AgentRecord) -> AgentDetails:
+    """What an answer says of an agent beside its own row."""
+    return AgentDetails(record.blocks, record.message_ids, parts.gateway.model(record.agent.model))
+
+
+def answer_agent(parts: Services, record: AgentRecord) -> Response:
+    """An agent in full."""
+    return Json(agent_state(record.agent, details_of(parts, record)))
+
+
+def _leaving(record: AgentRecord, message_ids: Sequence[str]) -> list[str]:
+    """The messages that shall leave the context. Raises `Invalid` where one should come into it."""
+    strange = set(message_ids) - set(record.message_ids)
+    if strange:
+        raise Invalid(
+            f"message_ids may only leave messages out; not in the context: {', '.join(sorted(strange))[:500]}."
+        )
+    kept = set(message_ids)
+    return [each for each in record.message_ids if each not in kept]

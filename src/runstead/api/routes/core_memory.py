@@ -1,0 +1,108 @@
+"""An agent's memory: the blocks that it holds, by label. The blocks themselves, whoever holds them, are `blocks`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import Query, Response
+from sqlalchemy import Connection
+
+from runstead.api.auth import Caller, Parts
+from runstead.api.router import Json, answers, v1_router
+from runstead.api.routes.agents import AgentPath, answer_agent, find_record, no_agent
+from runstead.api.routes.blocks import BlockPath, no_block
+from runstead.api.services import Services
+from runstead.api.wire.agents import AgentState, MemoryState, memory_state
+from runstead.api.wire.blocks import BlockState, BlockUpdate, block_state, changed_block
+from runstead.api.wire.paging import Limit, PageQuery
+from runstead.domain.agent import Block
+from runstead.errors import NotFound
+from runstead.ids import AgentId, BlockId, UserId
+from runstead.store import agents, blocks
+
+router = v1_router("agents")
+
+
+class HeldQuery(PageQuery):
+    """Which of an agent's blocks shall be listed."""
+
+    limit: Limit = 100
+    order_by: Literal["created_at"] = "created_at"
+
+
+@router.get("/agents/{agent_id}/core-memory")
+@answers(MemoryState)
+async def retrieve_agent_memory(agent_id: AgentPath, caller: Caller, parts: Parts) -> Response:
+    """Read an agent's memory."""
+    record = await find_record(parts, caller.user.id, agent_id)
+    return Json(memory_state(record.agent, record.blocks))
+
+
+@router.get("/agents/{agent_id}/core-memory/blocks")
+@answers(list[BlockState])
+async def list_core_memory_blocks(
+    agent_id: AgentPath, query: Annotated[HeldQuery, Query()], caller: Caller, parts: Parts
+) -> Response:
+    """List the blocks that an agent holds."""
+    await find_record(parts, caller.user.id, agent_id)
+    found = await parts.db.read(blocks.list_agent_blocks, caller.user.id, agent_id, query.page())
+    return Json([block_state(block) for block in found])
+
+
+@router.get("/agents/{agent_id}/core-memory/blocks/{block_label}")
+@answers(BlockState)
+async def retrieve_core_memory_block(
+    agent_id: AgentPath, block_label: str, caller: Caller, parts: Parts
+) -> Response:
+    """Read one of an agent's blocks."""
+    return Json(block_state(await _find_block(parts, caller.user.id, agent_id, block_label)))
+
+
+@router.patch("/agents/{agent_id}/core-memory/blocks/{block_label}")
+@answers(BlockState)
+async def modify_core_memory_block(
+    agent_id: AgentPath, block_label: str, body: BlockUpdate, caller: Caller, parts: Parts
+) -> Response:
+    """Change what is given of one of an agent's blocks."""
+    block = await _find_block(parts, caller.user.id, agent_id, block_label)
+    block = changed_block(block, body, parts.clock.now())
+    await parts.db.write(blocks.update_block, block)
+    return Json(block_state(block))
+
+
+@router.patch("/agents/{agent_id}/core-memory/blocks/attach/{block_id}")
+@answers(AgentState)
+async def attach_core_memory_block(
+    agent_id: AgentPath, block_id: BlockPath, caller: Caller, parts: Parts
+) -> Response:
+    """Give an agent a block."""
+    await parts.db.write(_attach, caller.user.id, agent_id, block_id)
+    return answer_agent(parts, await find_record(parts, caller.user.id, agent_id))
+
+
+@router.patch("/agents/{agent_id}/core-memory/blocks/detach/{block_id}")
+@answers(AgentState)
+async def detach_core_memory_block(
+    agent_id: AgentPath, block_id: BlockPath, caller: Caller, parts: Parts
+) -> Response:
+    """Take a block from an agent; the block stays."""
+    await find_record(parts, caller.user.id, agent_id)
+    await parts.db.write(blocks.detach, agent_id, block_id)
+    return answer_agent(parts, await find_record(parts, caller.user.id, agent_id))
+
+
+def _attach(conn: Connection, user_id: UserId, agent_id: AgentId, block_id: BlockId) -> None:
+    if agents.find_agent(conn, user_id, agent_id) is None:
+        raise no_agent(agent_id)
+    block = blocks.find_block(conn, user_id, block_id)
+    if block is None:
+        raise no_block(block_id)
+    blocks.attach(conn, agent_id, block)
+
+
+async def _find_block(parts: Services, user_id: UserId, agent_id: AgentId, label: str) -> Block:
+    block = await parts.db.read(blocks.find_by_label, user_id, agent_id, label)
+    if block is None:
+        await find_record(parts, user_id, agent_id)
+        raise NotFound(f"No block with label '{label}' found for agent '{agent_id}'")
+    return block

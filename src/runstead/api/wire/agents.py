@@ -1,0 +1,291 @@
+"""Agents as JSON, in the union of both generations' fields: how a stored agent is answered.
+
+Relations (tools, blocks, tags, …) are answered where they are wanted and empty otherwise, never left out. What requests look
+like is `agent_requests`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+from typing_extensions import TypedDict
+
+from runstead.api.wire.blocks import BlockState, block_state
+from runstead.api.wire.models import (
+    EmbeddingConfigState,
+    LLMConfigState,
+    endpoint_type,
+    llm_config,
+)
+from runstead.api.wire.tools import ToolState, stable_id, tool_state
+from runstead.domain.agent import Agent, Block
+from runstead.llm.types import ModelInfo
+
+Json = dict[str, object]
+RELATIONS = frozenset(
+    {"blocks", "identities", "managed_group", "pending_approval", "secrets", "sources", "tags", "tools"}
+)
+# The names that the older generation has for them.
+_OLD_NAMES = {
+    "memory": "blocks",
+    "identity_ids": "identities",
+    "multi_agent_group": "managed_group",
+    "tool_exec_environment_variables": "secrets",
+}
+
+
+class MemoryState(TypedDict):
+    """The blocks of an agent."""
+
+    agent_type: str | None
+    git_enabled: bool
+    blocks: list[BlockState]
+    file_blocks: list[BlockState]
+    prompt_template: str
+
+
+class VariableState(TypedDict):
+    """A secret that an agent's tools are given."""
+
+    id: str
+    agent_id: str
+    key: str
+    value: str
+    value_enc: str | None
+    description: str | None
+    organization_id: str | None
+    created_at: datetime | None
+    updated_at: datetime | None
+    created_by_id: str | None
+    last_updated_by_id: str | None
+
+
+class AgentState(TypedDict):
+    """An agent."""
+
+    id: str
+    name: str
+    system: str
+    agent_type: str
+    model: str | None
+    model_settings: Json | None
+    llm_config: LLMConfigState
+    embedding: str | None
+    embedding_config: EmbeddingConfigState
+    memory: MemoryState
+    blocks: list[BlockState]
+    tools: list[ToolState]
+    tool_rules: list[Json] | None
+    tags: list[str]
+    sources: list[Json]
+    identities: list[Json]
+    identity_ids: list[str]
+    secrets: list[VariableState]
+    tool_exec_environment_variables: list[VariableState]
+    message_ids: list[str] | None
+    description: str | None
+    metadata: Json | None
+    timezone: str | None
+    message_buffer_autoclear: bool
+    enable_sleeptime: bool | None
+    response_format: Json | None
+    compaction_settings: Json | None
+    max_files_open: int | None
+    per_file_view_window_char_limit: int | None
+    hidden: bool | None
+    project_id: str | None
+    template_id: str | None
+    base_template_id: str | None
+    deployment_id: str | None
+    entity_id: str | None
+    multi_agent_group: Json | None
+    managed_group: Json | None
+    pending_approval: Json | None
+    last_run_completion: datetime | None
+    last_run_duration_ms: int | None
+    last_stop_reason: str | None
+    created_at: datetime | None
+    updated_at: datetime | None
+    created_by_id: str | None
+    last_updated_by_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentDetails:
+    """What belongs to an agent and is stored elsewhere."""
+
+    blocks: Sequence[Block] = ()
+    message_ids: Sequence[str] = ()
+    model: ModelInfo | None = None
+    pending_approval: Json | None = None
+
+
+def wanted_relations(
+    include: Sequence[str], include_relationships: Sequence[str] | None, *, sdk1: bool
+) -> frozenset[str]:
+    """Which relations a caller wants: what it names; if nothing, all of them, or none where a 1.0 SDK calls."""
+    named = {name.removeprefix("agent.") for name in include}
+    named |= {_OLD_NAMES.get(name, name) for name in include_relationships or ()}
+    if sdk1 or include_relationships is not None:
+        return frozenset(named)
+    return RELATIONS
+
+
+def agent_state(
+    agent: Agent, details: AgentDetails, relations: frozenset[str] = RELATIONS
+) -> AgentState:
+    """An agent as it is answered."""
+    extra = agent.extra
+    blocks = [block_state(block) for block in details.blocks] if "blocks" in relations else []
+    secrets = _variables(agent) if "secrets" in relations else []
+    return {
+        "id": agent.id,
+        "name": agent.name,
+        "system": agent.system,
+        "agent_type": agent.agent_type,
+        "model": agent.model,
+        "model_settings": _model_settings(agent, details.model),
+        "llm_config": llm_config(agent, details.model),
+        "embedding": agent.embedding,
+        "embedding_config": _embedding_config(agent),
+        "memory": {
+            "agent_type": agent.agent_type,
+            "git_enabled": False,
+            "blocks": blocks,
+            "file_blocks": [],
+            "prompt_template": "",
+        },
+        "blocks": blocks,
+        "tools": [tool_state(name) for name in agent.tools] if "tools" in relations else [],
+        "tool_rules": [
+            {"type": rule.type, "tool_name": rule.tool_name, **rule.extra}
+            for rule in agent.tool_rules
+        ],
+        "tags": list(agent.tags) if "tags" in relations else [],
+        "sources": [],
+        "identities": [],
+        "identity_ids": _texts(extra, "identity_ids") if "identities" in relations else [],
+        "secrets": secrets,
+        "tool_exec_environment_variables": secrets,
+        "message_ids": list(details.message_ids),
+        "description": agent.description,
+        "metadata": dict(agent.metadata),
+        "timezone": agent.timezone,
+        "message_buffer_autoclear": agent.message_buffer_autoclear,
+        "enable_sleeptime": _flag(extra, "enable_sleeptime"),
+        "response_format": _json(agent.settings.response_format),
+        "compaction_settings": _json(extra.get("compaction_settings")),
+        "max_files_open": _number(extra, "max_files_open"),
+        "per_file_view_window_char_limit": _number(extra, "per_file_view_window_char_limit"),
+        "hidden": agent.hidden,
+        "project_id": _text(extra, "project_id"),
+        "template_id": _text(extra, "template_id"),
+        "base_template_id": _text(extra, "base_template_id"),
+        "deployment_id": None,
+        "entity_id": None,
+        "multi_agent_group": None,
+        "managed_group": None,
+        "pending_approval": details.pending_approval if "pending_approval" in relations else None,
+        "last_run_completion": agent.last_run_completion,
+        "last_run_duration_ms": agent.last_run_duration_ms,
+        "last_stop_reason": agent.last_stop_reason,
+        "created_at": agent.created_at,
+        "updated_at": agent.updated_at,
+        "created_by_id": agent.user_id,
+        "last_updated_by_id": agent.user_id,
+    }
+
+
+def memory_state(agent: Agent, blocks: Sequence[Block]) -> MemoryState:
+    """An agent's memory as it is answered."""
+    return {
+        "agent_type": agent.agent_type,
+        "git_enabled": False,
+        "blocks": [block_state(block) for block in blocks],
+        "file_blocks": [],
+        "prompt_template": "",
+    }
+
+
+def _model_settings(agent: Agent, info: ModelInfo | None) -> Json:
+    """What was given, or what the settings come to. `provider_type` tells the clients' parsers which kind it is."""
+    settings = agent.settings
+    given = _json(agent.extra.get("model_settings")) or {}
+    known = {
+        "max_output_tokens": settings.max_tokens,
+        "temperature": settings.temperature,
+        "parallel_tool_calls": settings.parallel_tool_calls,
+    }
+    kind = endpoint_type(info, agent.model.partition("/")[0])
+    return {
+        "provider_type": kind,
+        **given,
+        **{name: value for name, value in known.items() if value is not None},
+    }
+
+
+def _embedding_config(agent: Agent) -> EmbeddingConfigState:
+    """What was given; else the handle's, with nothing claimed that is not known."""
+    given = _json(agent.extra.get("embedding_config")) or {}
+    handle = agent.embedding or ""
+    provider, _, name = handle.partition("/")
+    config: EmbeddingConfigState = {
+        "embedding_endpoint_type": "openai",
+        "embedding_endpoint": None,
+        "embedding_model": name or provider or "none",
+        "embedding_dim": 0,
+        "embedding_chunk_size": None,
+        "handle": agent.embedding,
+        "batch_size": 1,
+        "azure_endpoint": None,
+        "azure_version": None,
+        "azure_deployment": None,
+    }
+    return cast("EmbeddingConfigState", {**config, **given})
+
+
+def _variables(agent: Agent) -> list[VariableState]:
+    secrets = _json(agent.extra.get("secrets")) or {}
+    return [
+        {
+            "id": stable_id("agent-env", f"{agent.id}:{key}"),
+            "agent_id": agent.id,
+            "key": key,
+            "value": str(value),
+            "value_enc": None,
+            "description": None,
+            "organization_id": None,
+            "created_at": agent.created_at,
+            "updated_at": agent.updated_at,
+            "created_by_id": agent.user_id,
+            "last_updated_by_id": agent.user_id,
+        }
+        for key, value in secrets.items()
+    ]
+
+
+def _json(value: object) -> Json | None:
+    return dict(cast("Mapping[str, object]", value)) if isinstance(value, Mapping) else None
+
+
+def _text(extra: Mapping[str, object], name: str) -> str | None:
+    value = extra.get(name)
+    return value if isinstance(value, str) else None
+
+
+def _number(extra: Mapping[str, object], name: str) -> int | None:
+    value = extra.get(name)
+    return value if isinstance(value, int) else None
+
+
+def _flag(extra: Mapping[str, object], name: str) -> bool | None:
+    value = extra.get(name)
+    return value if isinstance(value, bool) else None
+
+
+def _texts(extra: Mapping[str, object], name: str) -> list[str]:
+    value = extra.get(name)
+    return [str(each) for each in cast("list[object]", value)] if isinstance(value, list) else []
