@@ -45,7 +45,7 @@ def describe(app: FastAPI) -> Document:
     components = document.setdefault("components", {}).setdefault("schemas", {})
     components |= {_PROBLEM: _PROBLEM_SCHEMA, **definitions}
     for route in routes:
-        for method in route.methods:
+        for method in sorted(route.methods or ()):
             operation = document["paths"][route.path_format][method.lower()]
             _complete(operation, route, schemas.get(route.unique_id))
     return document

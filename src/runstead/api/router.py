@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
-from starlette.types import Receive, Scope
 
 from runstead.api.auth import principal
 
@@ -52,7 +51,7 @@ class Route(APIRoute):
             return handler
 
         async def read_by_orjson(request: Request) -> Response:
-            return await handler(JsonRequest(cast("Scope", request.scope), cast("Receive", request.receive)))
+            return await handler(JsonRequest(request.scope, request.receive))
 
         return read_by_orjson
 

@@ -222,23 +222,24 @@ def _named_blocks(conn: Connection, user_id: UserId, block_ids: Sequence[str]) -
 
 
 def _conditions(where: AgentFilter) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
+    plain = (
+        (table.c.name, where.name),
+        (table.c.user_id, where.created_by_id),
+        (table.c.last_stop_reason, where.last_stop_reason),
+        (_extra("project_id"), where.project_id),
+        (_extra("template_id"), where.template_id),
+        (_extra("base_template_id"), where.base_template_id),
+    )
+    found: list[ColumnElement[bool]] = [
+        column == value for column, value in plain if value is not None
+    ]
     if where.nothing:
         found.append(literal(value=False))
-    if where.name is not None:
-        found.append(table.c.name == where.name)
     if where.query_text:
         words = where.query_text.lower()
         found.append(func.lower(table.c.name).contains(words, autoescape=True))
-    if where.created_by_id is not None:
-        found.append(table.c.user_id == where.created_by_id)
-    if where.last_stop_reason is not None:
-        found.append(table.c.last_stop_reason == where.last_stop_reason)
     if where.block_id is not None:
         found.append(table.c.id.in_(holders(where.block_id)))
-    for name in ("project_id", "template_id", "base_template_id"):
-        if (value := getattr(where, name)) is not None:
-            found.append(_extra(name) == value)
     if where.identity_id is not None:
         # A JSON list of ids as text: an id stands in it between quotes.
         found.append(_extra("identity_ids").contains(f'"{where.identity_id}"', autoescape=True))

@@ -31,6 +31,7 @@ DEFAULT_NAME = "organization"
 
 
 async def administers(caller: Caller) -> None:
+    """Raises `Forbidden` for those who may not."""
     if not caller.admin:
         raise Forbidden("This takes an admin key: `runstead keys create NAME --admin`.")
 
@@ -41,6 +42,7 @@ async def _access(request: Request) -> Access:
 
 router = v1_router("admin")
 router.dependencies.append(Depends(administers))
+UserQuery = Annotated[UserId, Query(pattern=f"^user-{UUID4_PATTERN}$")]
 Believes = Annotated[Access, Depends(_access)]
 
 
@@ -80,7 +82,7 @@ async def update_user(body: UserUpdate, parts: Parts, access: Believes) -> Respo
 
 @router.delete("/admin/users/")
 @answers(UserState)
-async def delete_user(user_id: Annotated[UserId, Query(pattern=f"^user-{UUID4_PATTERN}$")], parts: Parts) -> Response:
+async def delete_user(user_id: UserQuery, parts: Parts, access: Believes) -> Response:
     """Delete a user: its keys end, what it made stays where it is."""
     user = await _user(parts, user_id)
     if user.id == DEFAULT_USER:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 from fastapi import Path, Query, Response
+from pydantic import BaseModel
 
 from runstead.api.auth import Caller, Parts, Sdk1
 from runstead.api.router import Json, answers, v1_router
@@ -31,10 +32,9 @@ from runstead.api.wire.agents import (
 from runstead.api.wire.blocks import new_block
 from runstead.api.wire.first_messages import first_messages
 from runstead.api.wire.paging import PageQuery
-from runstead.domain.agent import Agent
 from runstead.domain.run import StopReason
 from runstead.errors import Invalid, NotFound
-from runstead.ids import AgentId, BlockId, UserId
+from runstead.ids import AgentId, BlockId, MessageId, UserId
 from runstead.llm.types import ModelInfo
 from runstead.store import agents as store
 from runstead.store import messages as message_store
@@ -54,8 +54,13 @@ Include = Literal[
     "agent.tags",
     "agent.tools",
 ]
-Included = Annotated[list[Include], Query(default_factory=list)]
-Relationships = Annotated[list[str] | None, Query()]
+
+
+class IncludeQuery(BaseModel):
+    """Which relations of an agent shall be answered."""
+
+    include: list[Include] = []
+    include_relationships: list[str] | None = None
 
 
 class AgentQuery(PageQuery):
@@ -146,12 +151,11 @@ async def retrieve_agent(
     caller: Caller,
     parts: Parts,
     sdk1: Sdk1,
-    include: Included,
-    include_relationships: Relationships = None,
+    query: Annotated[IncludeQuery, Query()],
 ) -> Response:
     """Read an agent."""
     record = await find_record(parts, caller.user.id, agent_id)
-    relations = wanted_relations(include, include_relationships, sdk1=sdk1)
+    relations = wanted_relations(query.include, query.include_relationships, sdk1=sdk1)
     return Json(agent_state(record.agent, details_of(parts, record), relations))
 
 
@@ -180,7 +184,7 @@ async def delete_agent(agent_id: AgentPath, caller: Caller, parts: Parts) -> Res
     await find_record(parts, user_id, agent_id)
     active = await parts.db.read(run_store.active_of_agent, user_id, agent_id)
     if active:
-        await parts.cancellation.cancel_runs(user_id, [run.id for run in active])
+        await parts.cancellation.cancel_runs(caller.user, [run.id for run in active])
     if not await parts.db.write(store.delete_agent, user_id, agent_id):
         raise no_agent(agent_id)
     return Json({"message": f"Agent id={agent_id} successfully deleted"})
@@ -239,7 +243,7 @@ def answer_agent(parts: Services, record: AgentRecord) -> Response:
     return Json(agent_state(record.agent, details_of(parts, record)))
 
 
-def _leaving(record: AgentRecord, message_ids: Sequence[str]) -> list[str]:
+def _leaving(record: AgentRecord, message_ids: Sequence[str]) -> list[MessageId]:
     """The messages that shall leave the context. Raises `Invalid` where one should come into it."""
     strange = set(message_ids) - set(record.message_ids)
     if strange:

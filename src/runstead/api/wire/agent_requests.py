@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -53,7 +53,7 @@ class _Given(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _can_be_stored(cls, value: Any) -> Any:
-        return storable(value) if isinstance(value, dict) else value
+        return storable(cast("dict[str, object]", value)) if isinstance(value, dict) else value
 
 
 class ReasoningGiven(_Given):

@@ -16,7 +16,9 @@ def first_messages(
 ) -> tuple[Message, ...]:
     """The messages, in their order."""
     system = _message(agent, Role.SYSTEM, (TextPart(agent.system),), ids, now)
-    given = [] if system_only else cast("Sequence[Mapping[str, object]]", agent.extra.get("initial_messages", []))
+    if system_only:
+        return (system,)
+    given = cast("Sequence[Mapping[str, object]]", agent.extra.get("initial_messages", ()))
     return (system, *(_given(agent, each, ids, now) for each in given))
 
 
