@@ -24,15 +24,21 @@ from runstead.api.wire.agent_requests import (
     new_agent,
 )
 from runstead.api.wire.agents import (
+    PENDING_APPROVAL,
     AgentDetails,
     AgentState,
     agent_state,
     wanted_relations,
 )
 from runstead.api.wire.blocks import new_block
+from runstead.api.wire.events import message_json
 from runstead.api.wire.first_messages import first_messages
 from runstead.api.wire.paging import PageQuery
-from runstead.domain.run import StopReason
+from runstead.domain.agent import Agent
+from runstead.domain.event import ApprovalRequested
+from runstead.domain.pending import open_in
+from runstead.domain.run import RunRequest, StopReason
+from runstead.domain.transcript import told
 from runstead.errors import Invalid, NotFound
 from runstead.ids import AgentId, BlockId, MessageId, UserId
 from runstead.llm.types import ModelInfo
@@ -40,9 +46,12 @@ from runstead.store import agents as store
 from runstead.store import messages as message_store
 from runstead.store import runs as run_store
 from runstead.store.agents import AgentFilter, AgentRecord
+from runstead.store.messages import MessageFilter, MessagePage
 
 router = v1_router("agents")
 
+# What is open stands at the end of a history; more messages than this never follow the question.
+PENDING_WITHIN_MESSAGES = 100
 AgentPath = Annotated[AgentId, Path(pattern=f"^agent-{UUID4_PATTERN}$")]
 Include = Literal[
     "agent.blocks",
@@ -156,7 +165,11 @@ async def retrieve_agent(
     """Read an agent."""
     record = await find_record(parts, caller.user.id, agent_id)
     relations = wanted_relations(query.include, query.include_relationships, sdk1=sdk1)
-    return Json(agent_state(record.agent, details_of(parts, record), relations))
+    details = details_of(parts, record)
+    if PENDING_APPROVAL in relations:
+        pending = await _pending_approval(parts, record.agent)
+        details = replace(details, pending_approval=pending)
+    return Json(agent_state(record.agent, details, relations))
 
 
 @router.patch("/agents/{agent_id}")
@@ -241,6 +254,18 @@ def details_of(parts: Services, record: AgentRecord) -> AgentDetails:
 def answer_agent(parts: Services, record: AgentRecord) -> Response:
     """An agent in full."""
     return Json(agent_state(record.agent, details_of(parts, record)))
+
+
+async def _pending_approval(parts: Services, agent: Agent) -> dict[str, object] | None:
+    """The message that asks a person or the client, if the agent's own history waits for the answer."""
+    where = MessageFilter(agent_id=agent.id, lane=agent.id)
+    page = MessagePage(limit=PENDING_WITHIN_MESSAGES, ascending=False)
+    newest = await parts.db.read(message_store.list_messages, agent.user_id, where, page)
+    waits = open_in(newest[::-1])
+    if waits is None or not waits.waiting:
+        return None
+    asked = (e for e in told(waits.request, RunRequest()) if isinstance(e, ApprovalRequested))
+    return next((message_json(e, run_id=waits.request.run_id) for e in asked), None)
 
 
 def _leaving(record: AgentRecord, message_ids: Sequence[str]) -> list[MessageId]:

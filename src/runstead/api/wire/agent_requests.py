@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from runstead.api.wire.blocks import CreateBlock, Tags
 from runstead.api.wire.documents import Document, storable
+from runstead.api.wire.messages import MessageCreate, content_parts
 from runstead.api.wire.tools import known_names, names_of
 from runstead.domain.agent import DEFAULT_CONTEXT_WINDOW_TOKENS, Agent, ModelSettings, ToolRule
 from runstead.domain.agent_type import AgentType, base_rules, base_tools, default_prompt
@@ -24,6 +25,7 @@ from runstead.llm.types import ModelInfo
 
 NAME_CHARS_MAX = 500
 LIST_MAX = 1000
+INITIAL_MESSAGES = "initial_messages"
 Name = Annotated[str, Field(min_length=1, max_length=NAME_CHARS_MAX)]
 Names = Annotated[list[Annotated[str, Field(max_length=NAME_CHARS_MAX)]], Field(max_length=LIST_MAX)]
 Count = Annotated[int, Field(ge=0, le=2**31)]
@@ -156,26 +158,6 @@ class _AgentFields(BaseModel):
     base_template_id: str | None = None
 
 
-class ContentPart(_Given):
-    """One part of a message's content."""
-
-    type: str = "text"
-    text: str | None = None
-
-
-class InitialMessage(BaseModel):
-    """A message that an agent's history begins with."""
-
-    type: Literal["message"] | None = "message"
-    role: Literal["user", "system", "assistant"]
-    content: str | list[ContentPart]
-    name: str | None = None
-    otid: str | None = None
-    sender_id: str | None = None
-    batch_item_id: str | None = None
-    group_id: str | None = None
-
-
 class CreateAgentRequest(_AgentFields):
     """An agent to be made."""
 
@@ -188,7 +170,7 @@ class CreateAgentRequest(_AgentFields):
     include_multi_agent_tools: bool = False
     include_default_source: bool = False
     initial_message_sequence: (
-        Annotated[list[InitialMessage], Field(max_length=LIST_MAX)] | None
+        Annotated[list[MessageCreate], Field(max_length=LIST_MAX)] | None
     ) = None
     message_buffer_autoclear: bool = False
     embedding_chunk_size: int | None = 300
@@ -384,7 +366,7 @@ def _plain(body: _AgentFields) -> Mapping[str, object]:
 
 
 def _extra(before: Mapping[str, object], body: _AgentFields) -> dict[str, object]:
-    """What is kept, with what a request gives of it."""
+    """What is kept, with what a request gives of it. Raises `Unprocessable` for messages that cannot be sent."""
     given = body.model_fields_set
     extra = dict(before)
     extra |= {name: getattr(body, name) for name in _KEPT if name in given}
@@ -394,7 +376,9 @@ def _extra(before: Mapping[str, object], body: _AgentFields) -> dict[str, object
     if secrets is not None:
         extra["secrets"] = secrets
     if isinstance(body, CreateAgentRequest) and body.initial_message_sequence:
-        extra["initial_messages"] = [
+        for message in body.initial_message_sequence:
+            content_parts(message.content)
+        extra[INITIAL_MESSAGES] = [
             message.model_dump(exclude_unset=True) for message in body.initial_message_sequence
         ]
     return {name: value for name, value in extra.items() if value is not None}

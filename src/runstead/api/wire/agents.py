@@ -25,8 +25,9 @@ from runstead.domain.agent import Agent, Block
 from runstead.llm.types import ModelInfo
 
 Json = dict[str, object]
+PENDING_APPROVAL = "pending_approval"
 RELATIONS = frozenset(
-    {"blocks", "identities", "managed_group", "pending_approval", "secrets", "sources", "tags", "tools"}
+    {"blocks", "identities", "managed_group", PENDING_APPROVAL, "secrets", "sources", "tags", "tools"}
 )
 # The names that the older generation has for them.
 _OLD_NAMES = {
@@ -126,12 +127,16 @@ class AgentDetails:
 def wanted_relations(
     include: Sequence[str], include_relationships: Sequence[str] | None, *, sdk1: bool
 ) -> frozenset[str]:
-    """Which relations a caller wants: what it names; if nothing, all of them, or none where a 1.0 SDK calls."""
+    """Which relations a caller wants.
+
+    A 1.0 SDK: those it names. Others: all, or those that `include_relationships` names. The pending approval is looked for
+    only where it is asked for.
+    """
     named = {name.removeprefix("agent.") for name in include}
     named |= {_OLD_NAMES.get(name, name) for name in include_relationships or ()}
     if sdk1 or include_relationships is not None:
         return frozenset(named)
-    return RELATIONS
+    return RELATIONS - {PENDING_APPROVAL} | named
 
 
 def agent_state(
@@ -188,7 +193,7 @@ def agent_state(
         "entity_id": None,
         "multi_agent_group": None,
         "managed_group": None,
-        "pending_approval": details.pending_approval if "pending_approval" in relations else None,
+        "pending_approval": details.pending_approval if PENDING_APPROVAL in relations else None,
         "last_run_completion": agent.last_run_completion,
         "last_run_duration_ms": agent.last_run_duration_ms,
         "last_stop_reason": agent.last_stop_reason,

@@ -1,14 +1,18 @@
-"""What an agent's history begins with: its system message, and the messages its maker gave."""
+"""What an agent's history begins with: its system message, and the messages its maker gave, which are kept in `extra`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import cast
 
+from pydantic import TypeAdapter
+
+from runstead.api.wire.agent_requests import INITIAL_MESSAGES
+from runstead.api.wire.messages import MessageCreate, content_parts
 from runstead.domain.agent import Agent
 from runstead.domain.message import Message, Part, Role, TextPart
 from runstead.ids import Ids, MessageId
+
+_KEPT = TypeAdapter(list[MessageCreate])
 
 
 def first_messages(
@@ -16,20 +20,13 @@ def first_messages(
 ) -> tuple[Message, ...]:
     """The messages, in their order."""
     system = _message(agent, Role.SYSTEM, (TextPart(agent.system),), ids, now)
-    if system_only:
+    if system_only or INITIAL_MESSAGES not in agent.extra:
         return (system,)
-    given = cast("Sequence[Mapping[str, object]]", agent.extra.get("initial_messages", ()))
-    return (system, *(_given(agent, each, ids, now) for each in given))
-
-
-def _given(agent: Agent, message: Mapping[str, object], ids: Ids, now: datetime) -> Message:
-    content = message["content"]
-    if isinstance(content, str):
-        parts: tuple[Part, ...] = (TextPart(content),)
-    else:
-        listed = cast("Sequence[Mapping[str, object]]", content)
-        parts = tuple(TextPart(str(part["text"])) for part in listed if part.get("text") is not None)
-    return _message(agent, Role(str(message["role"])), parts, ids, now)
+    given = _KEPT.validate_python(agent.extra[INITIAL_MESSAGES])
+    return (
+        system,
+        *(_message(agent, Role(each.role), content_parts(each.content), ids, now) for each in given),
+    )
 
 
 def _message(
