@@ -12,10 +12,11 @@ from typing import Any, cast
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from runstead.api.auth import principal
 from runstead.api.router import answer_of
+from runstead.api.wire.paging import query_model
 
 Document = dict[str, Any]
 _REF = "#/components/schemas/{model}"
@@ -71,8 +72,12 @@ def _complete(operation: Document, route: APIRoute, answer: Document | None) -> 
         }
     refers = {"schema": {"$ref": _REF.format(model=_PROBLEM)}}
     responses["default"] = {"description": "Problem", "content": {"application/json": refers}}
+    parameters = operation.setdefault("parameters", [])
+    for dependency in route.dependant.dependencies:
+        if (model := query_model(dependency.call)) is not None:
+            parameters.extend(_query_parameters(model))
     if any(each.call is principal for each in route.dependant.dependencies):
-        operation.setdefault("parameters", []).extend(
+        parameters.extend(
             {
                 "name": name,
                 "in": "header",
@@ -82,3 +87,27 @@ def _complete(operation: Document, route: APIRoute, answer: Document | None) -> 
             }
             for name, description in _HEADERS.items()
         )
+    if not parameters:
+        del operation["parameters"]
+
+
+def _query_parameters(model: type[BaseModel]) -> list[Document]:
+    """A model's fields as query parameters; what they refer to is written out in place."""
+    whole = model.model_json_schema()
+    shared: Document = whole.get("$defs", {})
+    required = whole.get("required", [])
+    return [
+        {"name": name, "in": "query", "required": name in required, "schema": _inlined(schema, shared)}
+        for name, schema in whole["properties"].items()
+    ]
+
+
+def _inlined(schema: Any, shared: Document) -> Any:
+    if isinstance(schema, list):
+        return [_inlined(each, shared) for each in cast("list[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    members = cast("Document", schema)
+    if "$ref" in members:
+        return _inlined(shared[members["$ref"].rpartition("/")[2]], shared)
+    return {name: _inlined(value, shared) for name, value in members.items()}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from fastapi import Path, Query, Response
+from fastapi import Path, Response
 from pydantic import BaseModel
 
 from runstead.api.auth import Caller, Parts, Sdk1
@@ -33,7 +33,7 @@ from runstead.api.wire.agents import (
 from runstead.api.wire.blocks import new_block
 from runstead.api.wire.events import message_json
 from runstead.api.wire.first_messages import first_messages
-from runstead.api.wire.paging import PageQuery
+from runstead.api.wire.paging import PageQuery, asked
 from runstead.domain.agent import Agent
 from runstead.domain.event import ApprovalRequested
 from runstead.domain.pending import open_in
@@ -134,7 +134,7 @@ async def create_agent(body: CreateAgentRequest, caller: Caller, parts: Parts) -
 @router.get("/agents/")
 @answers(list[AgentState])
 async def list_agents(
-    query: Annotated[AgentQuery, Query()], caller: Caller, parts: Parts, sdk1: Sdk1
+    query: Annotated[AgentQuery, asked(AgentQuery)], caller: Caller, parts: Parts, sdk1: Sdk1
 ) -> Response:
     """List agents, newest first unless asked otherwise."""
     page = query.page(query.sort_by or query.order_by)
@@ -147,7 +147,7 @@ async def list_agents(
 @router.get("/agents/count")
 @answers(int)
 async def count_agents(
-    query: Annotated[AgentQuery, Query()], caller: Caller, parts: Parts
+    query: Annotated[AgentQuery, asked(AgentQuery)], caller: Caller, parts: Parts
 ) -> Response:
     """Count agents."""
     return Json(await parts.db.read(store.count_agents, caller.user.id, query.filter()))
@@ -160,7 +160,7 @@ async def retrieve_agent(
     caller: Caller,
     parts: Parts,
     sdk1: Sdk1,
-    query: Annotated[IncludeQuery, Query()],
+    query: Annotated[IncludeQuery, asked(IncludeQuery)],
 ) -> Response:
     """Read an agent."""
     record = await find_record(parts, caller.user.id, agent_id)

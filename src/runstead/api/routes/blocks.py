@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import Path, Query, Response
+from fastapi import Path, Response
 from pydantic import Field
 
 from runstead.api.auth import Caller, Parts, Sdk1
@@ -21,7 +21,7 @@ from runstead.api.wire.blocks import (
     changed_block,
     new_block,
 )
-from runstead.api.wire.paging import PageQuery
+from runstead.api.wire.paging import PageQuery, asked
 from runstead.domain.agent import Block
 from runstead.errors import NotFound
 from runstead.ids import BlockId, UserId
@@ -96,7 +96,7 @@ async def create_block(body: CreateBlock, caller: Caller, parts: Parts) -> Respo
 @router.get("/blocks/")
 @answers(list[BlockState])
 async def list_blocks(
-    query: Annotated[BlockQuery, Query()], caller: Caller, parts: Parts
+    query: Annotated[BlockQuery, asked(BlockQuery)], caller: Caller, parts: Parts
 ) -> Response:
     """List blocks, oldest first unless asked otherwise."""
     found = await parts.db.read(blocks.list_blocks, caller.user.id, query.filter(), query.page())
@@ -106,7 +106,7 @@ async def list_blocks(
 @router.get("/blocks/count")
 @answers(int)
 async def count_blocks(
-    query: Annotated[BlockQuery, Query()], caller: Caller, parts: Parts
+    query: Annotated[BlockQuery, asked(BlockQuery)], caller: Caller, parts: Parts
 ) -> Response:
     """Count blocks."""
     return Json(await parts.db.read(blocks.count_blocks, caller.user.id, query.filter()))
@@ -143,7 +143,7 @@ async def delete_block(block_id: BlockPath, caller: Caller, parts: Parts) -> Res
 @answers(list[AgentState])
 async def list_agents_for_block(
     block_id: BlockPath,
-    query: Annotated[HoldersQuery, Query()],
+    query: Annotated[HoldersQuery, asked(HoldersQuery)],
     caller: Caller,
     parts: Parts,
     sdk1: Sdk1,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import Query, Response
+from fastapi import Response
 from sqlalchemy import Connection
 
 from runstead.api.auth import Caller, Parts
@@ -14,7 +14,7 @@ from runstead.api.routes.blocks import BlockPath, no_block
 from runstead.api.services import Services
 from runstead.api.wire.agents import AgentState, MemoryState, memory_state
 from runstead.api.wire.blocks import BlockState, BlockUpdate, block_state, changed_block
-from runstead.api.wire.paging import Limit, PageQuery
+from runstead.api.wire.paging import Limit, PageQuery, asked
 from runstead.domain.agent import Block
 from runstead.errors import NotFound
 from runstead.ids import AgentId, BlockId, UserId
@@ -41,7 +41,7 @@ async def retrieve_agent_memory(agent_id: AgentPath, caller: Caller, parts: Part
 @router.get("/agents/{agent_id}/core-memory/blocks")
 @answers(list[BlockState])
 async def list_core_memory_blocks(
-    agent_id: AgentPath, query: Annotated[HeldQuery, Query()], caller: Caller, parts: Parts
+    agent_id: AgentPath, query: Annotated[HeldQuery, asked(HeldQuery)], caller: Caller, parts: Parts
 ) -> Response:
     """List the blocks that an agent holds."""
     await find_record(parts, caller.user.id, agent_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import Query, Response
+from fastapi import Response
 from pydantic import BaseModel
 
 from runstead.api.auth import Parts
@@ -16,6 +16,7 @@ from runstead.api.wire.models import (
     model_state,
     provider_type,
 )
+from runstead.api.wire.paging import asked
 from runstead.llm.types import ModelInfo
 
 router = v1_router("models")
@@ -42,7 +43,7 @@ class ModelQuery(BaseModel):
 
 @router.get("/models/")
 @answers(list[ModelState])
-async def list_models(query: Annotated[ModelQuery, Query()], parts: Parts) -> Response:
+async def list_models(query: Annotated[ModelQuery, asked(ModelQuery)], parts: Parts) -> Response:
     """List the models that an agent can be given."""
     found = await parts.gateway.models()
     return Json([model_state(info) for info in found if query.takes(info)])

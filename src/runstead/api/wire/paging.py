@@ -1,13 +1,22 @@
-"""How lists are asked for: the query parameters that all of them share, and the page of the store that they come to."""
+"""How lists are asked for: query parameters as one model, and the page of the store that they come to.
+
+`asked(Model)` reads a request's query into a model in one go. FastAPI's own way looks every parameter up by itself, which
+costs more than the database does; the document is told of the parameters by `query_model`.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import BaseModel, Field
+from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from runstead.store.pages import LIMIT_MAX, Page
 
+Query = TypeVar("Query", bound=BaseModel)
+_MODELS: dict[Callable[..., object], type[BaseModel]] = {}
 Limit = Annotated[int, Field(ge=1, le=LIMIT_MAX)]
 
 
@@ -28,3 +37,43 @@ class PageQuery(BaseModel):
             before=self.before,
             order_by=order_by,
         )
+
+
+def asked(model: type[Query]) -> Any:
+    """A dependency that reads the query into a model: `query: Annotated[Model, asked(Model)]`."""
+    lists = _list_fields(model)
+
+    async def read(request: Request) -> Query:
+        given: dict[str, object] = {}
+        for name, value in request.query_params.multi_items():
+            if name in lists:
+                cast("list[str]", given.setdefault(name, [])).append(value)
+            else:
+                given[name] = value
+        try:
+            return model.model_validate(given)
+        except ValidationError as error:
+            errors = [{**each, "loc": ("query", *each["loc"])} for each in error.errors()]
+            raise RequestValidationError(errors) from None
+
+    _MODELS[read] = model
+    return Depends(read)
+
+
+def query_model(dependency: Callable[..., Any] | None) -> type[BaseModel] | None:
+    """The model that a dependency reads the query into."""
+    return None if dependency is None else _MODELS.get(dependency)
+
+
+def _list_fields(model: type[BaseModel]) -> frozenset[str]:
+    """The parameters that may be given several times."""
+    properties = cast("Mapping[str, Mapping[str, object]]", model.model_json_schema()["properties"])
+    return frozenset(
+        name
+        for name, schema in properties.items()
+        if any(kind.get("type") == "array" for kind in _kinds(schema))
+    )
+
+
+def _kinds(schema: Mapping[str, object]) -> list[Mapping[str, object]]:
+    return [schema, *cast("list[Mapping[str, object]]", schema.get("anyOf", []))]
