@@ -11,13 +11,26 @@ from runstead.api.auth import Access
 from runstead.api.middleware import Edge
 from runstead.api.openapi import describe
 from runstead.api.problems import install_problems
-from runstead.api.routes import admin, agents, blocks, core_memory, health, models
+from runstead.api.routes import (
+    admin,
+    agents,
+    blocks,
+    core_memory,
+    health,
+    messages,
+    models,
+    runs,
+    steps,
+)
 from runstead.api.services import Services
 
 ROUTERS = (
     health.router,
     agents.router,
     core_memory.router,
+    messages.router,
+    runs.router,
+    steps.router,
     blocks.router,
     models.router,
     admin.router,

@@ -1,11 +1,11 @@
 """The only way to change a run: `commit(change, epoch)`, all of it or nothing, refused to who is not the owner.
 
-Also admission, which makes a run, and the claim, which gives it an owner: the three moments at which a run is written.
+Also `insert`, which makes a run, and the claim, which gives it an owner: the three moments at which a run is written.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, update
@@ -54,7 +54,11 @@ def commit(
     written = {name: values[name] for name in _WRITTEN} | {"last_seq": last_seq}
     if run.owner is None:
         written |= {"owner": None, "lease_until": None}
-    if conn.execute(_FENCED.values(written), {"run_id": run.id, "held_epoch": epoch}).rowcount != 1:
+    fence = {"run_id": run.id, "held_epoch": epoch}
+    if conn.execute(_FENCED, {**fence, **written}).rowcount != 1:
+        raise StaleEpoch
+    # An append that failed before this commit would leave a gap: then nobody may write on.
+    if rows and events.last_seq(conn, run.id) != rows[0].first_seq - 1:
         raise StaleEpoch
     for row in rows:
         events.put(conn, row)
@@ -70,34 +74,24 @@ def commit(
         outbox.enqueue(conn, run.id, "callback", run.callback_url, run.updated_at)
 
 
-def admit(
-    conn: Connection,
-    run: Run,
-    inputs: tuple[Message, ...],
-    first: events.EventRow,
-    keys: tuple[str, ...],
-    fingerprint: str,
-) -> Run | None:
-    """Store a new run with its input, its first event and the keys that stand for it.
-
-    Gives the run that one of the keys made before, storing nothing, or None where this one was stored.
-    Raises `Conflict` where a key stood for another request.
-    """
-    for key in keys:
-        if (known := idempotency.recall(conn, run.user_id, key)) is not None:
-            return runs.get_run(conn, idempotency.same_request(known, fingerprint))
+def insert(conn: Connection, run: Run, inputs: tuple[Message, ...], first: events.EventRow) -> None:
+    """Store a new run with its input and its first event."""
     runs.insert_run(conn, run)
     messages.insert_messages(conn, inputs)
     events.put(conn, first)
-    made = idempotency.Remembered(run.id, fingerprint)
-    for key in keys:
-        idempotency.remember(conn, run.user_id, key, made, run.created_at)
-    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run that has a new owner. `run.last_seq` is its newest event; up to `committed_seq` they belong to commits."""
+
+    run: Run
+    committed_seq: int
 
 
 def claim(
     conn: Connection, run_id: RunId, claimed: Claimed, now: datetime, *, force: bool = False
-) -> Run | None:
+) -> Claim | None:
     """Give the run an owner; None where it is over, has a living owner, or is not yet first in its lane.
 
     `force` takes it from a living owner too, whose writes are refused from then on.
@@ -108,14 +102,15 @@ def claim(
     if not force and not runs.may_claim(conn, run, now):
         return None
     owned = transition(run, claimed, now)
-    owned = replace(owned, last_seq=events.last_seq(conn, run_id))
-    return owned if runs.write_claim(conn, owned, run.epoch) else None
+    if not runs.write_claim(conn, owned, run.epoch):
+        return None
+    return Claim(replace(owned, last_seq=events.last_seq(conn, run_id)), run.last_seq)
 
 
 def delete_run(conn: Connection, run: Run) -> None:
     """Delete a finished run and its events. Its messages stay in the agent's history, its steps stay without it."""
     runs.delete_run(conn, run.user_id, run.id)
-    events.delete_events(conn, run.id)
+    events.delete_events(conn, [run.id])
     steps.orphan_steps(conn, run.id)
     idempotency.forget_run(conn, run.id)
 

@@ -13,7 +13,6 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, delete, func, insert, literal, select
 
 from runstead.domain.run import RunStatus
-from runstead.errors import StaleEpoch
 from runstead.ids import RunId
 from runstead.store.codec import to_us
 from runstead.store.schema import events as table
@@ -64,8 +63,9 @@ class EventRow:
     body: bytes
 
 
-def append(conn: Connection, rows: Sequence[EventRow]) -> None:
-    """Add rows of running runs. Raises `StaleEpoch`, and adds nothing, where one was not written by the run's owner."""
+def append(conn: Connection, rows: Sequence[EventRow]) -> list[EventRow]:
+    """Add rows of running runs. Gives those that were refused: their run has another owner, or is over."""
+    refused: list[EventRow] = []
     for row in rows:
         values = {
             "run_id": row.run_id,
@@ -75,7 +75,8 @@ def append(conn: Connection, rows: Sequence[EventRow]) -> None:
             "body": row.body,
         }
         if conn.execute(_APPEND, values).rowcount != 1:
-            raise StaleEpoch
+            refused.append(row)
+    return refused
 
 
 def put(conn: Connection, row: EventRow) -> None:
@@ -128,21 +129,16 @@ def fold(conn: Connection, run_id: RunId) -> None:
         )
 
 
-def sweep(conn: Connection, before: datetime, runs_max: int) -> list[RunId]:
-    """Delete the events of at most `runs_max` runs that ended before then; give the runs."""
+def expired(conn: Connection, before: datetime, runs_max: int) -> list[RunId]:
+    """At most so many runs that ended before then and still have events."""
     query = (
-        select(runs.c.id)
-        .where(
-            runs.c.completed_at < to_us(before),
-            select(table.c.run_id).where(table.c.run_id == runs.c.id).exists(),
-        )
-        .order_by(runs.c.completed_at)
+        select(table.c.run_id)
+        .join(runs, runs.c.id == table.c.run_id)
+        .where(runs.c.completed_at < to_us(before))
+        .distinct()
         .limit(runs_max)
     )
-    found = [RunId(value) for value in conn.scalars(query)]
-    if found:
-        conn.execute(delete(table).where(table.c.run_id.in_(found)))
-    return found
+    return [RunId(value) for value in conn.scalars(query)]
 
 
 def unfolded(conn: Connection, runs_max: int) -> list[RunId]:
@@ -157,6 +153,6 @@ def unfolded(conn: Connection, runs_max: int) -> list[RunId]:
     return [RunId(value) for value in conn.scalars(query)]
 
 
-def delete_events(conn: Connection, run_id: RunId) -> None:
-    """Forget a run's events."""
-    conn.execute(delete(table).where(table.c.run_id == run_id))
+def delete_events(conn: Connection, run_ids: Sequence[RunId]) -> None:
+    """Forget the events of these runs."""
+    conn.execute(delete(table).where(table.c.run_id.in_(run_ids)))

@@ -54,6 +54,7 @@ _CONTEXT = (
     )
     .order_by(table.c.position)
 )
+_COUNT = select(func.count()).where(table.c.lane == bindparam("lane"), table.c.in_context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,23 @@ def insert_messages(conn: Connection, messages: Sequence[Message]) -> None:
 def in_context(conn: Connection, lane: str, after: int = 0) -> list[Message]:
     """What the model sees of an agent or conversation, oldest first, of what came after position `after`."""
     return [_message(row) for row in conn.execute(_CONTEXT, {"lane": lane, "after": after})]
+
+
+def count_in_context(conn: Connection, lane: str) -> int:
+    """How many messages the model sees of an agent or conversation."""
+    return conn.scalar(_COUNT, {"lane": lane}) or 0
+
+
+def last_assistant(conn: Connection, lane: str) -> tuple[Message | None, list[Message]]:
+    """The newest thing the model said that it still sees, and all messages after it."""
+    query = select(table.c.position).where(
+        table.c.lane == lane, table.c.in_context, table.c.role == Role.ASSISTANT.value
+    )
+    position = conn.scalar(query.order_by(table.c.position.desc()).limit(1))
+    if position is None:
+        return None, []
+    found = in_context(conn, lane, position - 1)
+    return found[0], found[1:]
 
 
 def list_messages(

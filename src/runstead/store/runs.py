@@ -137,7 +137,6 @@ def write_claim(conn: Connection, run: Run, epoch_before: int) -> bool:
             owner=run.owner,
             lease_until=to_us(run.lease_until),
             updated_at=to_us(run.updated_at),
-            last_seq=run.last_seq,
         )
     )
     return done.rowcount == 1

@@ -1,0 +1,1 @@
+"""Telling the outside that a run ended: from the outbox, as often as it takes."""

@@ -1,0 +1,1 @@
+"""Tools that ship with Runstead and run in its process."""

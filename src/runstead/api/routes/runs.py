@@ -1,0 +1,230 @@
+"""The Runs API: list, active, retrieve, messages, usage, steps, metrics, delete, and the stream that can be resumed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import Body, Header, Query, Response
+from pydantic import Field
+
+from runstead.api import stream
+from runstead.api.auth import Caller, Parts
+from runstead.api.router import Json, answers, v1_router
+from runstead.api.services import Services
+from runstead.api.wire.events import message_json, message_type
+from runstead.api.wire.messages import MessageState
+from runstead.api.wire.paging import PageQuery
+from runstead.api.wire.runs import (
+    MetricsState,
+    ResumeRequest,
+    RunQuery,
+    RunState,
+    UsageState,
+    metrics_state,
+    run_state,
+    usage_state,
+)
+from runstead.api.wire.steps import RunStepQuery, StepState, step_state
+from runstead.domain.message import Message, Role
+from runstead.domain.run import ACTIVE, Run
+from runstead.domain.transcript import told
+from runstead.errors import Gone, Invalid, NotFound
+from runstead.ids import UserId
+from runstead.store import messages, runs, steps
+from runstead.store.messages import MessageFilter, MessagePage
+from runstead.store.pages import Page
+from runstead.store.runs import RunFilter
+from runstead.store.steps import StepFilter
+
+router = v1_router("runs")
+
+NOT_BACKGROUND = "Run was not created in background mode, so it cannot be retrieved."
+ACTIVE_LISTED = 100
+_UNITS_S = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
+
+
+class ActiveQuery(PageQuery):
+    """Which active runs shall be listed."""
+
+    agent_id: str | None = None
+    agent_ids: list[str] | None = None
+    background: bool | None = None
+
+
+class RunMessageQuery(PageQuery):
+    """Which messages of a run shall be listed. `after` is newer than that message, `before` older, in either order."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    order: Literal["asc", "desc"] = "asc"
+    order_by: Literal["created_at"] = "created_at"
+    role: Role | None = None
+
+
+@router.get("/runs/")
+@answers(list[RunState])
+async def list_runs(
+    query: Annotated[RunQuery, Query()], caller: Caller, parts: Parts
+) -> Response:
+    """List runs, newest first unless asked otherwise."""
+    page = query.page()
+    if query.ascending:
+        page = Page(query.limit, True, query.after, query.before)
+    found = await parts.db.read(runs.list_runs, caller.user.id, query.filter(), page)
+    return Json([run_state(run) for run in found])
+
+
+@router.get("/runs/active")
+@answers(list[RunState])
+async def list_active_runs(
+    query: Annotated[ActiveQuery, Query()], caller: Caller, parts: Parts
+) -> Response:
+    """List the runs that are not over, newest first."""
+    agent_ids = (query.agent_id,) if query.agent_id else tuple(query.agent_ids or ())
+    where = RunFilter(agent_ids=agent_ids, statuses=ACTIVE, background=query.background)
+    page = query.page() if "limit" in query.model_fields_set else Page(limit=ACTIVE_LISTED)
+    found = await parts.db.read(runs.list_runs, caller.user.id, where, page)
+    return Json([run_state(run) for run in found])
+
+
+@router.get("/runs/{run_id}")
+@answers(RunState)
+async def retrieve_run(run_id: str, caller: Caller, parts: Parts) -> Response:
+    """Read a run."""
+    return Json(run_state(await find(parts, caller.user.id, run_id)))
+
+
+@router.delete("/runs/{run_id}")
+@answers(RunState)
+async def delete_run(run_id: str, caller: Caller, parts: Parts) -> Response:
+    """Delete a run, ending it first where it is not over. Its messages stay in the agent's history, its steps stay."""
+    return Json(run_state(await parts.cancellation.delete(caller.user, run_id)))
+
+
+@router.get("/runs/{run_id}/messages")
+@answers(list[MessageState])
+async def list_run_messages(
+    run_id: str, query: Annotated[RunMessageQuery, Query()], caller: Caller, parts: Parts
+) -> Response:
+    """List a run's messages: what was sent, and all that was said and done."""
+    run = await find(parts, caller.user.id, run_id)
+    page = MessagePage(query.limit, query.order == "asc", query.after, query.before)
+    where = MessageFilter(run_id=run.id, role=query.role)
+    found = await parts.db.read(messages.list_messages, caller.user.id, where, page)
+    return Json(listed(found, run))
+
+
+@router.get("/runs/{run_id}/usage")
+@answers(UsageState)
+async def retrieve_run_usage(run_id: str, caller: Caller, parts: Parts) -> Response:
+    """Read what a run cost: the sum of its steps, abandoned ones included."""
+    run = await parts.db.read(runs.find_run, caller.user.id, run_id)
+    if run is None:
+        raise NotFound(f"Run '{run_id}' not found")
+    return Json(usage_state(run.usage))
+
+
+@router.get("/runs/{run_id}/steps")
+@answers(list[StepState])
+async def list_run_steps(
+    run_id: str, query: Annotated[RunStepQuery, Query()], caller: Caller, parts: Parts
+) -> Response:
+    """List a run's steps, newest first unless asked otherwise."""
+    run = await find(parts, caller.user.id, run_id)
+    where = StepFilter(run_id=run.id)
+    found = await parts.db.read(steps.list_steps, caller.user.id, where, query.page())
+    return Json([step_state(step, run.organization_id) for step in found])
+
+
+@router.get("/runs/{run_id}/metrics")
+@answers(MetricsState)
+async def retrieve_run_metrics(run_id: str, caller: Caller, parts: Parts) -> Response:
+    """Read how a run went, in numbers."""
+    run = await find(parts, caller.user.id, run_id)
+    where = MessageFilter(run_id=run.id, role=Role.TOOL)
+    found = await parts.db.read(
+        messages.list_messages, caller.user.id, where, MessagePage(limit=1000)
+    )
+    return Json(metrics_state(run, sorted({m.name for m in found if m.name})))
+
+
+@router.post("/runs/{run_id}/stream")
+@answers(dict[str, object])
+async def retrieve_stream(
+    run_id: str,
+    caller: Caller,
+    parts: Parts,
+    body: Annotated[ResumeRequest | None, Body()] = None,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Follow a background run from any event on: what was missed comes at once, what is new as it is said.
+
+    The cursor is `starting_after`, or the header `Last-Event-ID` where the body names none. At or past the end of a
+    finished run the answer is `[DONE]` alone.
+    """
+    asked = body or ResumeRequest()
+    run = await find(parts, caller.user.id, run_id)
+    if not run.background:
+        raise Invalid(NOT_BACKGROUND)
+    after = asked.starting_after or _cursor(last_event_id)
+    return await follow(parts, run, after, asked)
+
+
+async def follow(parts: Services, run: Run, after: int, asked: ResumeRequest) -> Response:
+    """The stream of a run from number `after` on. Raises `Gone` where its events are no longer kept."""
+    try:
+        reader = await parts.log.reader(run.id, after)
+    except Gone as error:
+        raise Gone(
+            f"Run was created more than {_duration(parts.settings.events_keep_s)} ago, and is now expired."
+            f" Its messages are still at /v1/runs/{run.id}/messages."
+        ) from error
+    wanted = asked.include_pings is not False
+    return stream.response(reader, run.id, after, feed(parts, wanted, asked.batch_size))
+
+
+def feed(parts: Services, include_pings: bool, batch_size: int | None = None) -> stream.Feed:
+    """How a client is told."""
+    return stream.Feed(
+        parts.clock,
+        parts.ids,
+        lambda: parts.log.released,
+        parts.settings.keepalive_s,
+        include_pings,
+        max(batch_size or 0, stream.FRAMES_PER_WRITE_MAX),
+    )
+
+
+async def find(parts: Services, user_id: UserId, run_id: str) -> Run:
+    """One run of this actor. Raises `NotFound`."""
+    run = await parts.db.read(runs.find_run, user_id, run_id)
+    if run is None:
+        raise NotFound("Run not found")
+    return run
+
+
+def listed(found: list[Message], run: Run) -> list[dict[str, object]]:
+    """Stored messages of a run as JSON, shown as the run's request asked for."""
+    wanted = run.request.include_types
+    return [
+        message_json(event, run_id=run.id)
+        for message in found
+        for event in told(message, run.request)
+        if wanted is None or message_type(event) in wanted
+    ]
+
+
+def _cursor(last_event_id: str | None) -> int:
+    """The number in a `Last-Event-ID`; 0 where there is none. Raises `Invalid` where it is no number of ours."""
+    if last_event_id is None or not last_event_id.strip():
+        return 0
+    if not last_event_id.strip().isdecimal() or len(last_event_id) > 18:
+        raise Invalid("Last-Event-ID must be the id of an event of this stream: a number.")
+    return int(last_event_id)
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in _UNITS_S:
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'' if count == 1 else 's'}"
+    return "0 seconds"

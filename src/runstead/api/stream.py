@@ -1,0 +1,94 @@
+"""The only file that writes SSE: a reader of the log becomes the body of an HTTP response, frame by frame.
+
+Each event's frame is made once and shared by all its readers. All that is ready goes out in one write. Silence is filled
+with pings that move no cursor. When the server stops, the response ends in order and says to come back: a client that
+re-attaches with its last number loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+import orjson
+from starlette.responses import StreamingResponse
+
+from runstead.api.wire.events import ping_json
+from runstead.clock import Clock
+from runstead.domain.event import Ping
+from runstead.events.log import Entry, Kind, Reader
+from runstead.ids import Ids, RunId
+
+DONE = b"data: [DONE]\n\n"
+COME_BACK = b"retry: 1000\n\n"
+FRAMES_PER_WRITE_MAX = 512
+
+_HEADERS = {
+    "cache-control": "no-cache, no-transform",
+    "x-accel-buffering": "no",
+    "connection": "keep-alive",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """How one client wants to be told: with pings or without, how long silence may last, and until when."""
+
+    clock: Clock
+    ids: Ids
+    leaving: Callable[[], bool]
+    keepalive_s: float
+    include_pings: bool = True
+    batch_max: int = FRAMES_PER_WRITE_MAX
+
+
+def response(reader: Reader, run_id: RunId, after: int, feed: Feed) -> StreamingResponse:
+    """A streaming answer that follows a run from number `after` on to its end."""
+    return StreamingResponse(
+        frames(reader, run_id, after, feed),
+        media_type="text/event-stream",
+        headers={**_HEADERS, "x-run-id": run_id},
+    )
+
+
+async def frames(reader: Reader, run_id: RunId, after: int, feed: Feed) -> AsyncIterator[bytes]:
+    """The frames of a run's events after number `after`; `[DONE]` is last wherever the run has ended."""
+    seen = after
+    while not reader.ended:
+        entries = await reader.next(timeout_s=feed.keepalive_s)
+        if entries:
+            seen = entries[-1].seq
+            for start in range(0, len(entries), feed.batch_max):
+                if joined := _joined(entries[start : start + feed.batch_max], feed.include_pings):
+                    yield joined
+            continue
+        if reader.ended:
+            break
+        if feed.leaving():
+            yield COME_BACK
+            return
+        if feed.include_pings:
+            yield _keepalive(run_id, seen, feed)
+    yield DONE
+
+
+def _joined(entries: Sequence[Entry], include_pings: bool) -> bytes:
+    return b"".join(
+        [
+            entry.frame or _framed(entry)
+            for entry in entries
+            if include_pings or entry.kind is not Kind.PING
+        ]
+    )
+
+
+def _framed(entry: Entry) -> bytes:
+    name = b"event: error\n" if entry.kind is Kind.ERROR else b""
+    entry.frame = b"id: %d\n%bdata: %b\n\n" % (entry.seq, name, entry.data)
+    return entry.frame
+
+
+def _keepalive(run_id: RunId, seen: int, feed: Feed) -> bytes:
+    """A ping that is no event of the log: it has no `id`, and its `seq_id` is the last number the client saw."""
+    ping = Ping("ping-" + feed.ids.uuid(), feed.clock.now())
+    return b"data: " + orjson.dumps(ping_json(ping, run_id, seen)) + b"\n\n"

@@ -1,0 +1,216 @@
+"""A run as JSON: the union of both generations' fields, so that either SDK finds what it knows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import orjson
+from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
+
+from runstead.api.wire.paging import PageQuery
+from runstead.domain.run import ACTIVE, Run, RunStatus, StopReason
+from runstead.domain.step import Usage
+from runstead.runs.wait import Outcome
+from runstead.store.runs import RunFilter
+
+RUNS_LISTED = 100
+BATCH_MAX = 1000
+
+
+class RunState(TypedDict):
+    """One run."""
+
+    id: str
+    status: str
+    created_at: str
+    completed_at: str | None
+    updated_at: str
+    agent_id: str
+    conversation_id: str | None
+    base_template_id: str | None
+    background: bool
+    metadata: dict[str, object]
+    request_config: dict[str, object]
+    stop_reason: str | None
+    callback_url: str | None
+    callback_sent_at: str | None
+    callback_status_code: int | None
+    callback_error: str | None
+    ttft_ns: int | None
+    total_duration_ns: int | None
+    job_type: str
+    user_id: str
+    created_by_id: str
+    last_updated_by_id: str
+    cancel_requested_at: str | None
+
+
+class UsageState(TypedDict):
+    """What a run cost, in tokens."""
+
+    completion_tokens: int
+    prompt_tokens: int
+    total_tokens: int
+    prompt_tokens_details: dict[str, int] | None
+    completion_tokens_details: dict[str, int] | None
+
+
+class MetricsState(TypedDict):
+    """How a run went, in numbers; times in nanoseconds."""
+
+    id: str
+    organization_id: str
+    agent_id: str
+    project_id: str | None
+    run_start_ns: int
+    run_ns: int | None
+    num_steps: int
+    tools_used: list[str] | None
+    template_id: str | None
+    base_template_id: str | None
+    ttft_ns: int | None
+
+
+class RunQuery(PageQuery):
+    """Which runs shall be listed. Every filter holds before the limit is counted."""
+
+    limit: int = Field(RUNS_LISTED, ge=1, le=1000)
+    order_by: Literal["created_at"] = "created_at"
+    agent_id: str | None = None
+    agent_ids: list[str] | None = None
+    statuses: list[RunStatus] | None = None
+    stop_reason: StopReason | None = None
+    conversation_id: str | None = None
+    background: bool | None = None
+    active: bool = False
+    ascending: bool = False
+
+    def filter(self) -> RunFilter:
+        """The store's filter."""
+        statuses = tuple(self.statuses or (ACTIVE if self.active else ()))
+        return RunFilter(
+            agent_ids=(self.agent_id,) if self.agent_id else tuple(self.agent_ids or ()),
+            conversation_id=self.conversation_id,
+            statuses=statuses,
+            stop_reason=self.stop_reason,
+            background=self.background,
+        )
+
+
+class ResumeRequest(BaseModel):
+    """From where a stream shall go on. `agent_id`, `run_id` and `otid` are known to the API and have no meaning here."""
+
+    starting_after: int = Field(0, ge=0, le=2**62)
+    include_pings: bool | None = True
+    poll_interval: float | None = 0.1
+    batch_size: int | None = Field(100, ge=1, le=100_000)
+    agent_id: str | None = None
+    run_id: str | None = None
+    otid: str | None = None
+
+
+def run_state(run: Run) -> RunState:
+    """A run as the API shows it."""
+    request = run.request
+    return {
+        "id": run.id,
+        "status": run.status.value,
+        "created_at": zoned(run.created_at),
+        "completed_at": None if run.completed_at is None else zoneless(run.completed_at),
+        "updated_at": zoned(run.updated_at),
+        "agent_id": run.agent_id,
+        "conversation_id": run.conversation_id,
+        "base_template_id": None,
+        "background": run.background,
+        "metadata": dict(run.metadata),
+        "request_config": {
+            "use_assistant_message": request.use_assistant_message,
+            "assistant_message_tool_name": request.assistant_tool_name,
+            "assistant_message_tool_kwarg": request.assistant_tool_argument,
+            "include_return_message_types": request.include_types,
+        },
+        "stop_reason": None if run.stop_reason is None else run.stop_reason.value,
+        "callback_url": run.callback_url,
+        "callback_sent_at": None if run.callback_sent_at is None else zoneless(run.callback_sent_at),
+        "callback_status_code": run.callback_status_code,
+        "callback_error": run.callback_error,
+        "ttft_ns": run.ttft_ns,
+        "total_duration_ns": run.duration_ns,
+        "job_type": "run",
+        "user_id": run.user_id,
+        "created_by_id": run.user_id,
+        "last_updated_by_id": run.user_id,
+        "cancel_requested_at": None
+        if run.cancel_requested_at is None
+        else zoned(run.cancel_requested_at),
+    }
+
+
+def usage_state(usage: Usage) -> UsageState:
+    """A run's usage as the API shows it."""
+    cached = {
+        "cached_tokens": usage.cached_input_tokens,
+        "cache_read_tokens": usage.cached_input_tokens,
+        "cache_creation_tokens": usage.cache_write_tokens,
+    }
+    return {
+        "completion_tokens": usage.completion_tokens,
+        "prompt_tokens": usage.prompt_tokens,
+        "total_tokens": usage.total_tokens,
+        "prompt_tokens_details": cached,
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+    }
+
+
+def metrics_state(run: Run, tools: list[str]) -> MetricsState:
+    """A run's metrics as the API shows them."""
+    return {
+        "id": run.id,
+        "organization_id": run.organization_id,
+        "agent_id": run.agent_id,
+        "project_id": None,
+        "run_start_ns": int(run.created_at.timestamp() * 1_000_000) * 1000,
+        "run_ns": run.duration_ns,
+        "num_steps": run.step_count,
+        "tools_used": tools or None,
+        "template_id": None,
+        "base_template_id": None,
+        "ttft_ns": run.ttft_ns,
+    }
+
+
+def response_json(outcome: Outcome) -> bytes:
+    """The answer of a request that does not stream. The texts were made by the log; here they are put together."""
+    return b'{"messages":[%b],"stop_reason":%b,"usage":%b,"logprobs":null,"turns":null}' % (
+        b",".join(outcome.messages),
+        outcome.stop,
+        outcome.usage,
+    )
+
+
+def callback_json(run: Run, outcome: Outcome) -> bytes:
+    """What a callback is told, in the members of both generations: how the run ended, and its whole answer."""
+    state = run_state(run)
+    head = {
+        "run_id": run.id,
+        "job_id": run.id,
+        "status": state["status"],
+        "completed_at": state["completed_at"],
+        "metadata": {
+            **state["metadata"],
+            "result": orjson.Fragment(response_json(outcome)),
+        },
+    }
+    return orjson.dumps(head)
+
+
+def zoned(at: datetime) -> str:
+    """A time as most fields spell it: microseconds and `Z`."""
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def zoneless(at: datetime) -> str:
+    """A time as the fields spell it that both generations write without a zone (UTC)."""
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%f")

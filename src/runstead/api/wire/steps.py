@@ -1,0 +1,130 @@
+"""A step as JSON: the union of both generations' fields."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from runstead.api.wire.paging import PageQuery
+from runstead.domain.step import Step
+from runstead.ids import RunId
+from runstead.store.steps import StepFilter
+
+
+class StepState(TypedDict):
+    """One step."""
+
+    id: str
+    origin: str | None
+    organization_id: str
+    provider_id: str | None
+    run_id: str | None
+    job_id: str | None
+    agent_id: str
+    provider_name: str
+    provider_category: str
+    model: str
+    model_handle: str
+    model_endpoint: str | None
+    context_window_limit: int
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    cached_input_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+    completion_tokens_details: dict[str, int]
+    prompt_tokens_details: dict[str, int]
+    stop_reason: str | None
+    tags: list[str]
+    tid: str | None
+    trace_id: str | None
+    request_id: str | None
+    messages: list[dict[str, object]]
+    feedback: str | None
+    project_id: str | None
+    error_type: str | None
+    error_data: dict[str, object] | None
+    status: str
+    created_at: str
+    attempt: int
+
+
+class RunStepQuery(PageQuery):
+    """Which steps of a run shall be listed."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    order_by: Literal["created_at"] = "created_at"
+
+
+class StepQuery(PageQuery):
+    """Which steps shall be listed."""
+
+    order_by: Literal["created_at"] = "created_at"
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+    model: str | None = None
+    agent_id: str | None = None
+    trace_ids: list[str] | None = None
+    feedback: Literal["positive", "negative"] | None = None
+    has_feedback: bool | None = None
+    tags: list[str] | None = None
+    project_id: str | None = None
+
+    def filter(self, run_id: RunId | None = None) -> StepFilter:
+        """The store's filter."""
+        return StepFilter(
+            run_id=run_id,
+            agent_id=self.agent_id,
+            model=self.model,
+            feedback=self.feedback,
+            has_feedback=self.has_feedback,
+            trace_ids=tuple(self.trace_ids or ()),
+            since=self.start_date,
+            until=self.end_date,
+        )
+
+
+def step_state(step: Step, organization_id: str) -> StepState:
+    """A step as the API shows it."""
+    usage = step.usage
+    provider, _, model = step.model_handle.partition("/")
+    return {
+        "id": step.id,
+        "origin": None,
+        "organization_id": organization_id,
+        "provider_id": None,
+        "run_id": step.run_id,
+        "job_id": step.run_id,
+        "agent_id": step.agent_id,
+        "provider_name": provider,
+        "provider_category": "base",
+        "model": model or step.model_handle,
+        "model_handle": step.model_handle,
+        "model_endpoint": step.model_endpoint,
+        "context_window_limit": step.context_window_tokens,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+        "cached_input_tokens": usage.cached_input_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        "prompt_tokens_details": {"cached_tokens": usage.cached_input_tokens},
+        "stop_reason": step.stop_reason,
+        "tags": list(step.tags),
+        "tid": None,
+        "trace_id": step.trace_id,
+        "request_id": step.request_id,
+        "messages": [],
+        "feedback": step.feedback,
+        "project_id": None,
+        "error_type": step.error_type,
+        "error_data": None if step.error_data is None else dict(step.error_data),
+        "status": step.status.value,
+        "created_at": step.created_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "attempt": step.attempt,
+    }

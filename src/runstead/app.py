@@ -1,0 +1,258 @@
+"""The composition root: settings become a server. The only file that knows every part.
+
+Order at start: the data folder is locked, the schema brought up to date, the port opened; the engine, which costs imports,
+comes after. Order at the end: no new runs, held runs end or are handed over in a commit, readers are told to come back, the
+port closes, the store closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+
+from runstead.api.server import create_api
+from runstead.api.services import Services
+from runstead.api.wire.events import encode
+from runstead.api.wire.runs import callback_json
+from runstead.clock import Clock, SystemClock
+from runstead.domain.run import Run
+from runstead.engine.engine import Engine
+from runstead.errors import CannotStart
+from runstead.events.embedded import EmbeddedLog
+from runstead.ids import Ids, RandomIds
+from runstead.llm.gateway import ProviderGateway
+from runstead.llm.types import Gateway
+from runstead.loop.loop import AgentLoop
+from runstead.retention import Retention
+from runstead.runs.admit import Admission
+from runstead.runs.cancel import Cancellation
+from runstead.runs.wait import outcome
+from runstead.settings import Settings
+from runstead.store import actors, keys, runs
+from runstead.store.migrate import migrate
+from runstead.store.sqlite import SqliteDatabase
+from runstead.telemetry import configure, log
+from runstead.tools.builtin.conversation import CONVERSATION_TOOLS
+from runstead.tools.builtin.memory import MEMORY_TOOLS
+from runstead.tools.registry import Toolbox
+from runstead.webhooks.deliver import Callbacks
+
+BACKLOG = 2048
+KEEP_ALIVE_S = 75
+CLOSE_S = 5
+
+_log = log("server")
+
+
+class Phase:
+    """How far the server is on its way to the end."""
+
+    def __init__(self) -> None:
+        self._stopping = False
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it takes no more work."""
+        return self._stopping
+
+    def stop(self) -> None:
+        """Take no more work."""
+        self._stopping = True
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The parts of one process, wired. `api` can be served by anything that speaks ASGI."""
+
+    services: Services
+    engine: Engine
+    callbacks: Callbacks
+    retention: Retention
+    phase: Phase
+    api: FastAPI
+
+
+def build(settings: Settings, *, gateway: Gateway | None = None, clock: Clock | None = None, ids: Ids | None = None) -> Server:
+    """Wire the parts. `gateway`, `clock` and `ids` may be fakes. Call it inside the event loop; the schema must be there."""
+    clock, ids = clock or SystemClock(), ids or RandomIds()
+    path = Path(settings.database.removeprefix("sqlite:///"))
+    db = SqliteDatabase(path, synchronous=settings.sqlite_synchronous)
+    events = EmbeddedLog(db, encode)
+    gateway = gateway or ProviderGateway(settings, clock)
+    tools = Toolbox(db, (*MEMORY_TOOLS, *CONVERSATION_TOOLS), timeout_s=settings.tool_timeout_s)
+    loop = AgentLoop(db, events, gateway, tools, clock, ids)
+    engine = Engine(settings, db, events, clock, ids, loop)
+    phase = Phase()
+
+    async def render(run: Run) -> bytes:
+        return callback_json(run, await outcome(events, run.id))
+
+    admission = Admission(db, clock, ids, encode, engine.dispatch, lambda: phase.stopping)
+    services = Services(
+        settings=settings,
+        clock=clock,
+        ids=ids,
+        db=db,
+        log=events,
+        gateway=gateway,
+        admission=admission,
+        cancellation=Cancellation(db, events, clock, engine),
+        lifecycle=phase,
+    )
+    return Server(
+        services=services,
+        engine=engine,
+        callbacks=Callbacks(settings, db, clock, render),
+        retention=Retention(settings, db, events, clock),
+        phase=phase,
+        api=create_api(services),
+    )
+
+
+@asynccontextmanager
+async def running(server: Server) -> AsyncIterator[Server]:
+    """Run the parts behind the API; on the way out, stop them in order and lose nothing."""
+    services = server.services
+    await services.db.write(actors.ensure_defaults, services.clock.now())
+    # The data folder is this process's alone: whoever owned a run before is dead.
+    await services.db.write(runs.disown_all)
+    group = asyncio.TaskGroup()
+    try:
+        async with group:
+            working = group.create_task(server.engine.run())
+            chores = [
+                group.create_task(server.callbacks.run()),
+                group.create_task(server.retention.run()),
+            ]
+            try:
+                yield server
+            finally:
+                server.phase.stop()
+                server.engine.shut_down()
+                await asyncio.wait({working})
+                for chore in chores:
+                    chore.cancel()
+    finally:
+        await services.log.close()
+        await services.gateway.close()
+        await services.db.close()
+
+
+async def drain(server: Server) -> None:
+    """Take no new runs, let held ones end or hand them over, then tell every reader to come back."""
+    server.phase.stop()
+    server.engine.shut_down()
+    await server.engine.drained.wait()
+    server.services.log.release()
+
+
+def serve(settings: Settings, on_ready: Callable[[Server], None] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; gives the exit code. Raises `CannotStart` with one sentence that says what to do."""
+    configure(settings.log_level, as_json=settings.log_json)
+    with data_folder(settings):
+        migrate(settings.database)
+        listening = _listen(settings)
+        return uvloop.run(_serve(settings, listening, on_ready))
+
+
+@contextmanager
+def data_folder(settings: Settings) -> Generator[None]:
+    """Hold the data folder: one process at a time may serve from it. Raises `CannotStart`."""
+    folder = settings.data_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(folder / "runstead.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise CannotStart(
+            f"The data folder {folder} cannot be written ({error.strerror}); choose another with --data-dir."
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise CannotStart(
+            f"Another Runstead serves from {folder}; stop it, or choose another folder with --data-dir."
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+    except OSError as error:
+        listening.close()
+        raise CannotStart(
+            f"Cannot listen on {settings.host}:{settings.port} ({error.strerror}); choose another with --host and --port."
+        ) from error
+    listening.set_inheritable(False)
+    return listening
+
+
+class _Http(uvicorn.Server):
+    """uvicorn, with the signals left to us: a stop drains first and closes the port last."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Take no signal."""
+        yield
+
+
+async def _serve(
+    settings: Settings, listening: socket.socket, on_ready: Callable[[Server], None] | None
+) -> int:
+    server = build(settings)
+    if not settings.on_loopback and settings.server_password is None:
+        if not await server.services.db.read(keys.any_keys):
+            await server.services.db.close()
+            raise CannotStart(
+                f"Refusing to listen on {settings.host}: anybody who reaches it could use it. Set RUNSTEAD_SERVER_PASSWORD,"
+                " or make a key with `runstead keys create NAME`, or listen on 127.0.0.1."
+            )
+    http = _Http(
+        uvicorn.Config(
+            server.api,
+            loop="none",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            backlog=BACKLOG,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=CLOSE_S,
+            server_header=False,
+        )
+    )
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(http.serve(sockets=[listening]))
+        async with running(server):
+            while not (http.started or serving.done()):
+                await asyncio.sleep(0.001)
+            if on_ready is not None:
+                on_ready(server)
+            await stop.wait()
+            await drain(server)
+            http.should_exit = True
+            await asyncio.wait({serving})
+    return 0

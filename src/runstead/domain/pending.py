@@ -1,0 +1,56 @@
+"""What a transcript still waits for: tool calls without a return, and who owes it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from runstead.domain.message import Message, Role, ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCalls:
+    """The calls of the newest assistant message that have no return yet.
+
+    `waiting` need a person or the client; `ready` can be run by the server.
+    """
+
+    request: Message
+    waiting: tuple[ToolCall, ...]
+    ready: tuple[ToolCall, ...]
+
+
+def open_calls(request: Message | None, after: Iterable[Message]) -> OpenCalls | None:
+    """What is open of `request`, given the messages after it; None where nothing is.
+
+    A call that a person approved is ready; one that was denied has its return already.
+    """
+    if request is None or not request.tool_calls:
+        return None
+    after = list(after)
+    returned = {m.tool_return.call_id for m in after if m.tool_return is not None}
+    approved = {
+        decision.call_id
+        for message in after
+        if message.role is Role.APPROVAL
+        for decision in message.decisions
+        if decision.approve
+    }
+    left = [call for call in request.tool_calls if call.id not in returned]
+    if not left:
+        return None
+    waiting = tuple(
+        call
+        for call in left
+        if call.client or (call.needs_approval and call.id not in approved)
+    )
+    ready = tuple(call for call in left if call not in waiting)
+    return OpenCalls(request, waiting, ready)
+
+
+def open_in(messages: list[Message]) -> OpenCalls | None:
+    """What is open at the end of a transcript."""
+    for index in range(len(messages) - 1, -1, -1):
+        if messages[index].role is Role.ASSISTANT:
+            return open_calls(messages[index], messages[index + 1 :])
+    return None

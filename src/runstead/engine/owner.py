@@ -1,0 +1,158 @@
+"""This process as an owner of runs: it claims, works, renews its leases, and lets go.
+
+The store decides who owns a run; everything here acts on what it said. A claim that fails is no error: somebody else has
+the run, or it is not its turn. When a run ends, the next of its lane is offered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Protocol
+
+from runstead.clock import Clock
+from runstead.domain.run import Run
+from runstead.domain.run_machine import Claimed, HandedOver, Change, transition
+from runstead.errors import StaleEpoch
+from runstead.events.log import EventLog
+from runstead.ids import RunId
+from runstead.loop.hold import Hold, Interrupt
+from runstead.store import commit as commits
+from runstead.store import runs
+from runstead.store.database import Database
+from runstead.telemetry import log
+
+_log = log("engine")
+
+
+class Executor(Protocol):
+    """What brings a claimed run to its end."""
+
+    async def execute(self, hold: Hold) -> None:
+        """Work on the run until it is over or must be left."""
+        ...
+
+    async def fail(self, hold: Hold, error: Exception) -> None:
+        """End a run that something unforeseen broke."""
+        ...
+
+
+class Owner:
+    """The runs in this process's hands. `name` is unique among processes and their restarts."""
+
+    def __init__(
+        self,
+        name: str,
+        lease_s: float,
+        db: Database,
+        events: EventLog,
+        clock: Clock,
+        executor: Executor,
+        offer: Callable[[RunId], Awaitable[None]],
+    ) -> None:
+        self.name = name
+        self._lease_s = lease_s
+        self._db = db
+        self._events = events
+        self._clock = clock
+        self._executor = executor
+        self._offer = offer
+        self._holds: dict[RunId, Hold] = {}
+        self._stopping = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def held(self) -> int:
+        """How many runs are being worked on."""
+        return len(self._holds)
+
+    async def work(self, run_id: RunId, *, force: bool = False) -> None:
+        """Claim a run and work on it to its end. Returns at once where it may not be claimed."""
+        if self._stopping and not force:
+            return
+        claimed = Claimed(self.name, self._lease_s)
+        claim = await self._db.write(
+            commits.claim, run_id, claimed, self._clock.now(), force=force
+        )
+        if claim is None:
+            return
+        hold = Hold(claim.run, self._events.journal(claim.run), claim.committed_seq)
+        if (before := self._holds.get(run_id)) is not None:
+            before.interrupt(Interrupt.LOST)
+        self._holds[run_id] = hold
+        self._idle.clear()
+        if self._stopping:
+            hold.interrupt(Interrupt.HAND_OVER)
+        try:
+            await self._execute(hold)
+        finally:
+            if self._holds.get(run_id) is hold:
+                del self._holds[run_id]
+            if not self._holds:
+                self._idle.set()
+        await self._settle(hold.run)
+
+    def interrupt(self, run_id: RunId, why: Interrupt) -> bool:
+        """Interrupt the work on a run; False where this process does not hold it."""
+        hold = self._holds.get(run_id)
+        if hold is not None:
+            hold.interrupt(why)
+        return hold is not None
+
+    async def renew(self) -> None:
+        """Renew every lease; runs that have another owner meanwhile are dropped."""
+        if not self._holds:
+            return
+        until = self._clock.now() + timedelta(seconds=self._lease_s)
+        before = dict(self._holds)
+        mine = await self._db.write(runs.renew_leases, self.name, until)
+        for run_id, hold in before.items():
+            if mine.get(run_id) != hold.run.epoch and self._holds.get(run_id) is hold:
+                hold.interrupt(Interrupt.LOST)
+
+    async def drain(self, drain_s: float) -> int:
+        """Claim no more; give what is held so long to end, then hand the rest over. Gives how many were handed over."""
+        self._stopping = True
+        try:
+            async with asyncio.timeout(drain_s):
+                await self._idle.wait()
+        except TimeoutError:
+            pass
+        left = list(self._holds.values())
+        for hold in left:
+            hold.interrupt(Interrupt.HAND_OVER)
+        await self._idle.wait()
+        return len(left)
+
+    async def _execute(self, hold: Hold) -> None:
+        try:
+            await self._executor.execute(hold)
+            if not hold.run.status.final:
+                await self._hand_over(hold)
+        except StaleEpoch:
+            _log.warning("run has another owner", run_id=hold.run.id, epoch=hold.run.epoch)
+        except Exception as error:  # noqa: BLE001 - ends the run as failed, with the cause in the log
+            _log.error("run broke", run_id=hold.run.id, exc_info=error)
+            await self._break(hold, error)
+
+    async def _break(self, hold: Hold, error: Exception) -> None:
+        try:
+            await self._executor.fail(hold, error)
+        except Exception as second:  # noqa: BLE001 - the lease will end, and the run is claimed anew
+            _log.error("run could not be ended", run_id=hold.run.id, exc_info=second)
+
+    async def _hand_over(self, hold: Hold) -> None:
+        after = transition(hold.run, HandedOver(), self._clock.now())
+        await hold.journal.commit(Change(after))
+        hold.run = after
+
+    async def _settle(self, run: Run) -> None:
+        """What follows a run's end: its lane's next is offered, its events are packed."""
+        if self._stopping or not run.status.final:
+            return
+        following = await self._db.read(runs.head_of_lane, run.lane)
+        if following is not None:
+            await self._offer(following)
+        await self._events.fold(run.id)

@@ -1,0 +1,150 @@
+"""The tools an answer asks for: each is run, and its return committed, once. A return that is committed is never made again.
+
+A call in flight when its process died is run again by who goes on; the call's id is given to the tool as an idempotency key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from runstead.clock import Clock
+from runstead.domain.message import Message, Role, ToolCall, ToolReturn
+from runstead.domain.pending import OpenCalls
+from runstead.domain.run import StopReason
+from runstead.domain.run_machine import Advanced, Finished
+from runstead.domain.step import Step, StepStatus
+from runstead.domain.tool import ToolOutcome
+from runstead.ids import Ids, MessageId
+from runstead.loop.hold import Interrupt, Interrupted
+from runstead.loop.turn import Turn
+from runstead.store import steps as step_rows
+from runstead.store.database import Database
+from runstead.tools.registry import Toolbox, ToolContext
+
+DENIED_TEXT = "Error: request to call tool denied. User reason: "
+CANCELLED_TEXT = "The run was cancelled before this call came to an end."
+
+
+class Caller:
+    """Runs calls. One serves all runs."""
+
+    def __init__(self, db: Database, tools: Toolbox, clock: Clock, ids: Ids) -> None:
+        self._db = db
+        self._tools = tools
+        self._clock = clock
+        self._ids = ids
+
+    async def run(self, turn: Turn, calls: OpenCalls) -> bool:
+        """Run what is ready, in the order it was asked for. True: the run is over with it."""
+        began_ns = self._clock.monotonic_ns()
+        end = turn.ends_with(calls.request.tool_calls)
+        if end is None and turn.run.step_count >= turn.run.request.max_steps:
+            end = StopReason.MAX_STEPS
+        for left in range(len(calls.ready), 0, -1):
+            call = calls.ready[-left]
+            try:
+                outcome = await turn.hold.work(self._tools.run(call, self._context(turn, call)))
+            except Interrupted as interrupted:
+                if interrupted.why is not Interrupt.CANCEL:
+                    raise
+                await self._cancelled(turn, calls, calls.ready[-left:])
+                return True
+            message = self._message(turn, calls, call, outcome)
+            last = left == 1
+            steps = await self._ended(calls, began_ns, end) if last else ()
+            if last and end is not None:
+                await turn.finish(
+                    Finished(end),
+                    messages=(message,),
+                    steps=steps,
+                    memory=outcome.blocks,
+                    events=turn.told([message]),
+                )
+                return True
+            await turn.advance(
+                Advanced(),
+                messages=(message,),
+                steps=steps,
+                memory=outcome.blocks,
+                events=turn.told([message]),
+            )
+        return False
+
+    async def settle(self, turn: Turn, calls: OpenCalls) -> None:
+        """Commit the returns that an answer to an approval brings by itself: denials, and results of the client's tools."""
+        answers = [m for m in turn.messages if m.role is Role.APPROVAL and m.run_id == turn.run.id]
+        brought: dict[str, ToolOutcome] = {}
+        for answer in answers:
+            for decision in answer.decisions:
+                if not decision.approve:
+                    brought[decision.call_id] = ToolOutcome(
+                        "error", DENIED_TEXT + (decision.reason or "None")
+                    )
+            for each in answer.client_returns:
+                brought[each.call_id] = ToolOutcome(
+                    each.status, each.text, each.stdout, each.stderr
+                )
+        messages = tuple(
+            self._message(turn, calls, call, brought[call.id])
+            for call in calls.waiting
+            if call.id in brought
+        )
+        if messages:
+            await turn.advance(Advanced(), messages=messages, events=turn.told(messages))
+
+    async def cancel(self, turn: Turn, calls: OpenCalls) -> None:
+        """End the run, and give every open call the return that it was cancelled."""
+        await self._cancelled(turn, calls, (*calls.ready, *calls.waiting))
+
+    def _context(self, turn: Turn, call: ToolCall) -> ToolContext:
+        return ToolContext(
+            user_id=turn.run.user_id,
+            agent=turn.agent,
+            run_id=turn.run.id,
+            call_id=call.id,
+            blocks=turn.blocks,
+            now=self._clock.now(),
+        )
+
+    async def _cancelled(self, turn: Turn, calls: OpenCalls, left: tuple[ToolCall, ...]) -> None:
+        outcome = ToolOutcome("error", CANCELLED_TEXT)
+        messages = tuple(self._message(turn, calls, call, outcome) for call in left)
+        await turn.finish(
+            Finished(StopReason.CANCELLED), messages=messages, events=turn.told(messages)
+        )
+
+    async def _ended(
+        self, calls: OpenCalls, began_ns: int, end: StopReason | None
+    ) -> tuple[Step, ...]:
+        """The step these calls belong to, over."""
+        step_id = calls.request.step_id
+        found = None
+        if step_id is not None:
+            found = await self._db.read(step_rows.find_step, calls.request.user_id, step_id)
+        if found is None:
+            return ()
+        tools_ns = (found.tools_ns or 0) + self._clock.monotonic_ns() - began_ns
+        reason = found.stop_reason if end is None else end.value
+        return (replace(found, tools_ns=tools_ns).ended(StepStatus.SUCCESS, reason),)
+
+    def _message(
+        self, turn: Turn, calls: OpenCalls, call: ToolCall, outcome: ToolOutcome
+    ) -> Message:
+        result = ToolReturn(
+            call.id, call.name, outcome.status, outcome.text, outcome.stdout, outcome.stderr
+        )
+        run = turn.run
+        return Message(
+            id=MessageId("message-" + self._ids.uuid()),
+            user_id=run.user_id,
+            agent_id=run.agent_id,
+            conversation_id=run.conversation_id,
+            run_id=run.id,
+            step_id=calls.request.step_id,
+            role=Role.TOOL,
+            created_at=self._clock.now(),
+            name=call.name,
+            tool_return=result,
+        )
+
+

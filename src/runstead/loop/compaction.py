@@ -1,0 +1,170 @@
+"""Keeping a conversation within the model's window: the oldest turns give way to a summary that the model writes.
+
+Nothing is deleted: the turns stay in the transcript, only the model sees the summary instead. A turn is never cut in two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import cast
+
+from runstead.clock import Clock
+from runstead.domain.message import Message, Role, TextPart
+from runstead.domain.run_machine import Advanced
+from runstead.domain.step import Step, StepStatus, Usage
+from runstead.domain.transcript import compaction_notice
+from runstead.ids import Ids, MessageId, StepId
+from runstead.llm.types import Delta, Finish, Gateway, ModelRequest, TextDelta
+from runstead.loop.context import conversation, request_of, tokens_of, tokens_of_request
+from runstead.loop.turn import Turn
+
+FULL_SHARE = 0.9
+KEEP_SHARE = 0.3
+SUMMARY_TOKENS_MAX = 1000
+TURN_CHARS_MAX = 4000
+
+_INSTRUCTION = (
+    "You condense conversations. Below is the older part of a conversation between a user and an assistant, which the"
+    " assistant will no longer see. Write what it must still know: what the user wants and has said about themselves,"
+    " what was decided, what was done with which result, what is open. Names, numbers and identifiers exactly."
+    " Write notes, not a story, and nothing that was not said."
+)
+
+
+class Compactor:
+    """Summarises what no longer fits."""
+
+    def __init__(self, gateway: Gateway, clock: Clock, ids: Ids) -> None:
+        self._gateway = gateway
+        self._clock = clock
+        self._ids = ids
+
+    async def make_room(self, turn: Turn) -> None:
+        """Where the next question would nearly fill the window, commit a summary of the oldest turns.
+
+        Raises `ModelError` where the model cannot summarise, `Interrupted` where the run must stop.
+        """
+        request = request_of(turn.agent, turn.run, turn.blocks, turn.messages, ())
+        window = turn.agent.context_window_tokens
+        before = tokens_of_request(request)
+        if before <= window * FULL_SHARE:
+            return
+        fixed = before - sum(tokens_of(message) for message in request.messages)
+        old = oldest(request.messages, int(window * KEEP_SHARE) - fixed)
+        if not old:
+            return
+        question = self._question(turn, request, old, window)
+        text, usage = await turn.hold.work(self._ask(question))
+        summary = self._summary(turn, text, old, before)
+        events = turn.told([summary])
+        if turn.run.request.include_compaction_messages:
+            events = (*events, compaction_notice(summary))
+        await turn.advance(
+            Advanced(usage),
+            messages=(summary,),
+            steps=(self._step(turn, usage, summary, question),),
+            events=events,
+            leaves=tuple(message.id for message in old),
+        )
+
+    def _question(
+        self, turn: Turn, request: ModelRequest, old: Sequence[Message], window: int
+    ) -> ModelRequest:
+        # Half the window for what is summarised, newest last: what does not fit is the oldest of the old.
+        room = window * 2
+        lines: list[str] = []
+        for message in reversed(old):
+            line = _line(message)
+            room -= len(line)
+            if room < 0:
+                break
+            lines.append(line)
+        text = "\n\n".join(reversed(lines))
+        asked = Message(
+            id=MessageId("message-" + self._ids.uuid()),
+            user_id=turn.run.user_id,
+            agent_id=turn.run.agent_id,
+            role=Role.USER,
+            created_at=self._clock.now(),
+            parts=(TextPart(text),),
+        )
+        settings = replace(request.settings, max_tokens=SUMMARY_TOKENS_MAX, response_format=None)
+        return ModelRequest(request.model, _INSTRUCTION, [asked], (), settings)
+
+    async def _ask(self, question: ModelRequest) -> tuple[str, Usage]:
+        text: list[str] = []
+        usage = Usage()
+        stream = cast("AsyncGenerator[Delta, None]", self._gateway.stream(question))
+        async with aclosing(stream) as deltas:
+            async for delta in deltas:
+                if isinstance(delta, TextDelta):
+                    text.append(delta.text)
+                elif isinstance(delta, Finish):
+                    usage = delta.usage
+        return "".join(text).strip(), usage
+
+    def _summary(self, turn: Turn, text: str, old: Sequence[Message], before: int) -> Message:
+        run = turn.run
+        gone = sum(tokens_of(message) for message in old)
+        stats: dict[str, object] = {
+            "trigger": "context_window_nearly_full",
+            "context_tokens_before": before,
+            "context_tokens_after": before - gone + len(text) // 4,
+            "context_window": turn.agent.context_window_tokens,
+            "messages_count_before": len(turn.messages),
+            "messages_count_after": len(turn.messages) - len(old) + 1,
+        }
+        return Message(
+            id=MessageId("message-" + self._ids.uuid()),
+            user_id=run.user_id,
+            agent_id=run.agent_id,
+            conversation_id=run.conversation_id,
+            run_id=run.id,
+            role=Role.SUMMARY,
+            created_at=self._clock.now(),
+            parts=(TextPart(text),),
+            compaction=stats,
+        )
+
+    def _step(self, turn: Turn, usage: Usage, summary: Message, question: ModelRequest) -> Step:
+        return Step(
+            id=StepId("step-" + self._ids.uuid()),
+            run_id=turn.run.id,
+            user_id=turn.run.user_id,
+            agent_id=turn.run.agent_id,
+            created_at=summary.created_at,
+            model_handle=question.model,
+            status=StepStatus.SUCCESS,
+            usage=usage,
+            context_window_tokens=turn.agent.context_window_tokens,
+            tags=("compaction",),
+        )
+
+
+def oldest(messages: Sequence[Message], keep_tokens: int) -> list[Message]:
+    """The turns to summarise, so that about `keep_tokens` of the newest stay. Cuts before a user's message only.
+
+    Empty where there is no such place: one turn alone fills the window.
+    """
+    seen = conversation(messages)
+    kept, cut = 0, 0
+    for index in range(len(seen) - 1, -1, -1):
+        kept += tokens_of(seen[index])
+        if seen[index].role is Role.USER:
+            if kept > keep_tokens and cut:
+                break
+            cut = index
+    return seen[:cut] if any(m.role is not Role.SUMMARY for m in seen[:cut]) else []
+
+
+def _line(message: Message) -> str:
+    if message.tool_return is not None:
+        said = f"({message.tool_return.name} returned) {message.tool_return.text}"
+    else:
+        said = message.text
+    said += "".join(f" (called {call.name} with {call.arguments})" for call in message.tool_calls)
+    if len(said) > TURN_CHARS_MAX:
+        said = said[: TURN_CHARS_MAX // 2] + " […] " + said[-TURN_CHARS_MAX // 2 :]
+    return f"{message.role.value}: {said}"

@@ -1,0 +1,129 @@
+"""The state of a run while it is being worked on: what was loaded, what has been committed since, what is still open.
+
+A turn mirrors the store: it changes only after a commit stood. It knows how to make commits; it never decides which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from runstead.clock import Clock
+from runstead.domain.agent import Agent, Block
+from runstead.domain.event import Failed, RunEvent, Stopped, Used
+from runstead.domain.message import Message, ToolCall
+from runstead.domain.pending import OpenCalls, open_in
+from runstead.domain.run import Run, StopReason
+from runstead.domain.run_machine import Advanced, Change, Finished, transition
+from runstead.domain.step import Step
+from runstead.domain.transcript import told_all
+from runstead.errors import NotFound
+from runstead.ids import AgentId, MessageId
+from runstead.loop.history import History, load
+from runstead.loop.hold import Hold
+from runstead.store import agents, blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What one read brings."""
+
+    agent: Agent
+    blocks: tuple[Block, ...]
+    messages: tuple[Message, ...]
+
+
+def load_turn(conn: Connection, run: Run, known: tuple[Message, ...]) -> Loaded:
+    """Everything a run needs to begin or go on. Raises `NotFound` where the agent was deleted."""
+    agent = agents.find_agent(conn, run.user_id, run.agent_id)
+    if agent is None:
+        raise NotFound(f"Agent with ID {run.agent_id} not found")
+    memory = blocks.blocks_of_agent(conn, run.user_id, AgentId(run.agent_id))
+    return Loaded(agent, tuple(memory), load(conn, run.lane, known))
+
+
+class Turn:
+    """One run being worked on."""
+
+    def __init__(self, hold: Hold, loaded: Loaded, history: History, clock: Clock) -> None:
+        self.hold = hold
+        self.agent = loaded.agent
+        self.blocks = loaded.blocks
+        self.messages: list[Message] = list(loaded.messages)
+        self.context_tokens: int | None = None
+        self._history = history
+        self._clock = clock
+        self.steps_done = hold.run.step_count
+        history.keep(hold.run.lane, loaded.messages)
+
+    @property
+    def run(self) -> Run:
+        """The run as it was last committed."""
+        return self.hold.run
+
+    def open(self) -> OpenCalls | None:
+        """What the conversation still waits for."""
+        return open_in(self.messages)
+
+    def asks(self, name: str) -> tuple[bool, bool]:
+        """Of a tool's name: whether a person must approve it, and whether the client runs it."""
+        client = any(tool.name == name for tool in self.run.request.client_tools)
+        return self.agent.has_rule("requires_approval", name) and not client, client
+
+    def ends_with(self, calls: Sequence[ToolCall]) -> StopReason | None:
+        """Why the run ends after these calls; None where the model goes on."""
+        for call in calls:
+            if self.agent.has_rule("exit_loop", call.name):
+                said = call.name == self.run.request.assistant_tool_name
+                return StopReason.END_TURN if said else StopReason.TOOL_RULE
+        return None
+
+    async def advance(
+        self,
+        given: Advanced,
+        *,
+        messages: tuple[Message, ...] = (),
+        steps: tuple[Step, ...] = (),
+        memory: tuple[Block, ...] = (),
+        events: tuple[RunEvent, ...] = (),
+        leaves: tuple[MessageId, ...] = (),
+    ) -> None:
+        """Commit that the run goes on."""
+        after = transition(self.run, given, self._clock.now())
+        await self._commit(Change(after, messages, steps, memory, events, leaves))
+
+    async def finish(
+        self,
+        given: Finished,
+        *,
+        messages: tuple[Message, ...] = (),
+        steps: tuple[Step, ...] = (),
+        memory: tuple[Block, ...] = (),
+        events: tuple[RunEvent, ...] = (),
+        leaves: tuple[MessageId, ...] = (),
+    ) -> None:
+        """Commit the end of the run, with the events that every stream ends with."""
+        after = transition(self.run, given, self._clock.now())
+        used = Used(after.usage, after.step_count, after.id, self.context_tokens)
+        failed: tuple[RunEvent, ...] = ()
+        if given.error is not None:
+            error = {key: str(value) for key, value in given.error.items() if value is not None}
+            failed = (Failed(error["error_type"], error["message"], error.get("detail")),)
+        ending = (*events, *failed, Stopped(given.reason), used)
+        await self._commit(Change(after, messages, steps, memory, ending, leaves, callback=True))
+
+    def told(self, messages: Sequence[Message]) -> tuple[RunEvent, ...]:
+        """The events of stored messages, for who does not follow token by token."""
+        return tuple(told_all(messages, self.run.request))
+
+    async def _commit(self, change: Change) -> None:
+        await self.hold.journal.commit(change)
+        self.hold.run = change.run
+        changed = {block.id: block for block in change.blocks}
+        self.blocks = tuple(changed.get(block.id, block) for block in self.blocks)
+        gone = set(change.leaves_context)
+        self.messages = [m for m in self.messages if m.id not in gone]
+        self.messages += [m for m in change.messages if m.in_context]
+

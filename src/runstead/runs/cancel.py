@@ -1,0 +1,93 @@
+"""Ending runs on request: the wish is written first, then the owner is told; the answer is what became of the run.
+
+Works in every state: a run that nobody owns is claimed only to be ended, and an owner that does not react within
+`PATIENCE_S` loses the run to who asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from runstead.clock import Clock
+from runstead.domain.actor import User
+from runstead.domain.run import Run, RunStatus
+from runstead.errors import Conflict, NotFound
+from runstead.events.log import EventLog
+from runstead.ids import AgentId, RunId
+from runstead.store import commit as commits
+from runstead.store import runs
+from runstead.store.database import Database
+
+PATIENCE_S = 5.0
+RUNS_MAX = 100
+
+
+class Stopper(Protocol):
+    """Who can end a run that is being worked on."""
+
+    async def stop(self, run_id: RunId, *, force: bool) -> None:
+        """See to it that a run whose cancel is written ends. `force`: take it from an owner that does not react."""
+        ...
+
+
+class Cancellation:
+    """Ends and deletes runs."""
+
+    def __init__(self, db: Database, log: EventLog, clock: Clock, stopper: Stopper) -> None:
+        self._db = db
+        self._log = log
+        self._clock = clock
+        self._stopper = stopper
+
+    async def cancel_runs(self, user: User, run_ids: Sequence[str]) -> dict[str, str]:
+        """End these runs; per id `cancelled`, or `failed` where it is unknown or had ended otherwise before."""
+        ended = await asyncio.gather(*(self._cancel(user, run_id) for run_id in run_ids))
+        return {
+            run_id: "cancelled" if run is not None and run.status is RunStatus.CANCELLED else "failed"
+            for run_id, run in zip(run_ids, ended, strict=True)
+        }
+
+    async def cancel_agent(self, user: User, agent_id: str) -> dict[str, str]:
+        """End every run of an agent that is not over, newest first. Raises `Conflict` where there is none."""
+        active = await self._db.read(runs.active_of_agent, user.id, AgentId(agent_id))
+        if not active:
+            raise Conflict(f"CONFLICT: No active runs to cancel for agent {agent_id}")
+        return await self.cancel_runs(user, [run.id for run in reversed(active[-RUNS_MAX:])])
+
+    async def delete(self, user: User, run_id: str) -> Run:
+        """End a run if it is not over, delete it, and give it as it was. Raises `NotFound`."""
+        run = await self._cancel(user, run_id)
+        if run is None:
+            raise NotFound("Run not found")
+        await self._db.write(commits.delete_run, run)
+        self._log.forget(run.id)
+        return run
+
+    async def _cancel(self, user: User, run_id: str) -> Run | None:
+        run = await self._db.read(runs.find_run, user.id, run_id)
+        if run is None or run.status.final:
+            return run
+        run = await self._db.write(runs.request_cancel, user.id, run_id, self._clock.now())
+        if run is None or run.status.final:
+            return run
+        for force in (False, True):
+            await self._stopper.stop(run.id, force=force)
+            if await self._over(run.id):
+                break
+        return await self._db.read(runs.find_run, user.id, run_id)
+
+    async def _over(self, run_id: RunId) -> bool:
+        """Whether the run ended while one was patient."""
+        try:
+            reader = await self._log.reader(run_id, 0)
+        except NotFound:
+            return True
+        deadline_ns = self._clock.monotonic_ns() + int(PATIENCE_S * 1e9)
+        while not reader.ended:
+            left_s = (deadline_ns - self._clock.monotonic_ns()) / 1e9
+            if left_s <= 0:
+                return False
+            await reader.next(timeout_s=left_s)
+        return True

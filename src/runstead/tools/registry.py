@@ -1,0 +1,114 @@
+"""Which tools an agent has, as the model sees them, and how one of them is run.
+
+A tool gets what it needs in its context and gives an outcome; it never writes the store: what it changed is committed with
+its return. A failure inside a tool is an outcome too: the model reads it and goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+import orjson
+
+from runstead.domain.agent import Agent, Block
+from runstead.domain.message import ToolCall
+from runstead.domain.tool import ToolOutcome, ToolSpec
+from runstead.ids import RunId, UserId
+from runstead.store.database import Database
+from runstead.telemetry import log
+
+_log = log("tools")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext:
+    """For whom a call is run. `call_id` is the same when a call is run again after a crash: an idempotency key."""
+
+    user_id: UserId
+    agent: Agent
+    run_id: RunId
+    call_id: str
+    blocks: tuple[Block, ...]
+    now: datetime
+
+
+Arguments = Mapping[str, object]
+
+
+class ToolFailure(Exception):
+    """The call cannot be carried out; the text tells the model why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltinTool:
+    """A tool that ships: what the model is told, and the function that does it."""
+
+    spec: ToolSpec
+    run: Callable[[Arguments, ToolContext, Database], Awaitable[ToolOutcome]]
+
+
+class Toolbox:
+    """The tools of this server."""
+
+    def __init__(self, db: Database, tools: tuple[BuiltinTool, ...], *, timeout_s: float) -> None:
+        self._db = db
+        self._tools = {tool.spec.name: tool for tool in tools}
+        self._timeout_s = timeout_s
+
+    def specs(self, agent: Agent, client_tools: tuple[ToolSpec, ...]) -> tuple[ToolSpec, ...]:
+        """What the model is told. A client's tool stands before a server's of the same name."""
+        mine = {tool.name for tool in client_tools}
+        own = [
+            self._tools[name].spec
+            for name in agent.tools
+            if name in self._tools and name not in mine
+        ]
+        return (*own, *client_tools)
+
+    async def run(self, call: ToolCall, context: ToolContext) -> ToolOutcome:
+        """Run one call to its outcome, whatever it is; only cancellation comes out as an exception."""
+        tool = self._tools.get(call.name)
+        if tool is None or call.name not in context.agent.tools:
+            known = ", ".join(name for name in context.agent.tools if name in self._tools) or "none"
+            return ToolOutcome("error", f"There is no tool named {call.name!r}. Tools: {known}.")
+        try:
+            arguments = _arguments(call)
+            async with asyncio.timeout(self._timeout_s):
+                outcome = await tool.run(arguments, context, self._db)
+        except ToolFailure as failure:
+            return ToolOutcome("error", f"Error executing {call.name}: {failure}")
+        except TimeoutError:
+            return ToolOutcome("error", f"{call.name} took longer than {self._timeout_s:g} s.")
+        except Exception as error:  # noqa: BLE001 - a tool's bug becomes its error return
+            _log.error("tool failed", tool=call.name, run_id=context.run_id, exc_info=error)
+            return ToolOutcome("error", f"{call.name} failed inside: {type(error).__name__}.")
+        return _limited(outcome, tool.spec.return_limit_chars)
+
+
+def text_argument(arguments: Arguments, name: str, *, default: str | None = None) -> str:
+    """A text argument of a call. Raises `ToolFailure` where it is missing or no text."""
+    value = arguments.get(name, default)
+    if not isinstance(value, str):
+        raise ToolFailure(f"the argument {name!r} must be a text.")
+    return value
+
+
+def _arguments(call: ToolCall) -> Arguments:
+    try:
+        found: object = orjson.loads(call.arguments or "{}")
+    except orjson.JSONDecodeError as error:
+        raise ToolFailure(f"its arguments are no JSON ({error}). Call it again.") from None
+    if not isinstance(found, dict):
+        raise ToolFailure("its arguments must be a JSON object. Call it again.")
+    return cast("Arguments", found)
+
+
+def _limited(outcome: ToolOutcome, limit_chars: int) -> ToolOutcome:
+    if len(outcome.text) <= limit_chars:
+        return outcome
+    text = f"{outcome.text[:limit_chars]}… [cut: {len(outcome.text)} characters, the limit is {limit_chars}]"
+    return ToolOutcome(outcome.status, text, outcome.stdout, outcome.stderr, outcome.blocks)
