@@ -14,10 +14,11 @@ from runstead.clock import Clock
 from runstead.domain.message import Message, Role, TextPart
 from runstead.domain.run_machine import Advanced
 from runstead.domain.step import Step, StepStatus, Usage
+from runstead.domain.tool import ToolSpec
 from runstead.domain.transcript import compaction_notice
 from runstead.ids import Ids, MessageId, StepId
 from runstead.llm.types import Delta, Finish, Gateway, ModelRequest, TextDelta
-from runstead.loop.context import conversation, request_of, tokens_of, tokens_of_request
+from runstead.loop.context import conversation, fixed_tokens, request_of, tokens_of
 from runstead.loop.turn import Turn
 
 FULL_SHARE = 0.9
@@ -41,17 +42,17 @@ class Compactor:
         self._clock = clock
         self._ids = ids
 
-    async def make_room(self, turn: Turn) -> None:
+    async def make_room(self, turn: Turn, tools: Sequence[ToolSpec]) -> None:
         """Where the next question would nearly fill the window, commit a summary of the oldest turns.
 
         Raises `ModelError` where the model cannot summarise, `Interrupted` where the run must stop.
         """
-        request = request_of(turn.agent, turn.run, turn.blocks, turn.messages, ())
         window = turn.agent.context_window_tokens
-        before = tokens_of_request(request)
+        fixed = fixed_tokens(turn.agent, turn.run, turn.blocks, tools)
+        before = fixed + turn.messages_tokens
         if before <= window * FULL_SHARE:
             return
-        fixed = before - sum(tokens_of(message) for message in request.messages)
+        request = request_of(turn.agent, turn.run, turn.blocks, turn.messages, ())
         old = oldest(request.messages, int(window * KEEP_SHARE) - fixed)
         if not old:
             return

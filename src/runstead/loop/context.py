@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-import orjson
-
 from runstead.domain.agent import Agent, Block
 from runstead.domain.message import ImagePart, Mark, Message, Role
 from runstead.domain.run import Run
@@ -57,12 +55,19 @@ def request_of(
 
 def conversation(messages: Iterable[Message]) -> list[Message]:
     """The turns the model sees: the newest summary first, no system messages, nothing that was abandoned."""
-    seen = [m for m in messages if m.role is not Role.SYSTEM and m.mark is not Mark.ABANDONED]
-    summaries = [m for m in seen if m.role is Role.SUMMARY]
-    turns = [m for m in seen if m.role is not Role.SUMMARY]
-    if any(m.role is Role.APPROVAL for m in turns):
+    turns: list[Message] = []
+    summary: Message | None = None
+    answered = False
+    for message in messages:
+        role = message.role
+        if role is Role.SUMMARY:
+            summary = message
+        elif role is not Role.SYSTEM and message.mark is not Mark.ABANDONED:
+            turns.append(message)
+            answered = answered or role is Role.APPROVAL
+    if answered:
         turns = _returns_first(turns)
-    return [*summaries[-1:], *turns]
+    return turns if summary is None else [summary, *turns]
 
 
 def _returns_first(turns: list[Message]) -> list[Message]:
@@ -90,9 +95,17 @@ def tokens_of(message: Message) -> int:
     return chars // CHARS_PER_TOKEN + images * IMAGE_TOKENS + MESSAGE_OVERHEAD_TOKENS
 
 
+def fixed_tokens(
+    agent: Agent, run: Run, blocks: Sequence[Block], tools: Sequence[ToolSpec]
+) -> int:
+    """About how many tokens a question takes before its first message: system prompt, memory and tools."""
+    chars = len(system_prompt(agent, blocks, run.request.override_system))
+    chars += sum(len(str(tool.parameters)) + len(tool.description) for tool in tools)
+    return chars // CHARS_PER_TOKEN
+
+
 def tokens_of_request(request: ModelRequest) -> int:
     """About how many tokens a whole request takes."""
-    tools = sum(len(orjson.dumps(tool.parameters)) + len(tool.description) for tool in request.tools)
+    tools = sum(len(str(tool.parameters)) + len(tool.description) for tool in request.tools)
     fixed = (len(request.system) + tools) // CHARS_PER_TOKEN
     return fixed + sum(tokens_of(message) for message in request.messages)
-

@@ -7,42 +7,57 @@ The store is the truth: every load asks it for what is newer and counts what is 
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from runstead.domain.message import Message
+from runstead.loop.context import tokens_of
 from runstead.store import messages
 
 HISTORY_MESSAGES_MAX = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the model sees of a conversation, oldest first, and about how many tokens it takes."""
+
+    messages: tuple[Message, ...] = ()
+    tokens: int = 0
+
+
+_NOTHING = Seen()
 
 
 class History:
     """In-context messages by lane. Not safe across threads: queries get what they need and give back what they found."""
 
     def __init__(self) -> None:
-        self._lanes: OrderedDict[str, tuple[Message, ...]] = OrderedDict()
+        self._lanes: OrderedDict[str, Seen] = OrderedDict()
         self._total = 0
 
-    def known(self, lane: str) -> tuple[Message, ...]:
+    def known(self, lane: str) -> Seen:
         """What is in memory of a lane."""
         if lane not in self._lanes:
-            return ()
+            return _NOTHING
         self._lanes.move_to_end(lane)
         return self._lanes[lane]
 
-    def keep(self, lane: str, found: tuple[Message, ...]) -> None:
+    def keep(self, lane: str, found: Seen) -> None:
         """Remember a lane's messages, as the store has them now."""
-        self._total += len(found) - len(self._lanes.pop(lane, ()))
+        before = self._lanes.pop(lane, _NOTHING)
+        self._total += len(found.messages) - len(before.messages)
         self._lanes[lane] = found
         while self._total > HISTORY_MESSAGES_MAX and len(self._lanes) > 1:
             _, dropped = self._lanes.popitem(last=False)
-            self._total -= len(dropped)
+            self._total -= len(dropped.messages)
 
 
-def load(conn: Connection, lane: str, known: tuple[Message, ...]) -> tuple[Message, ...]:
+def load(conn: Connection, lane: str, known: Seen) -> Seen:
     """A lane's in-context messages, oldest first, reading only what `known` does not have where that can be."""
-    if known:
-        newer = messages.in_context(conn, lane, known[-1].position)
-        if messages.count_in_context(conn, lane) == len(known) + len(newer):
-            return (*known, *newer)
-    return tuple(messages.in_context(conn, lane))
+    if known.messages:
+        newer = messages.in_context(conn, lane, known.messages[-1].position)
+        if messages.count_in_context(conn, lane) == len(known.messages) + len(newer):
+            return Seen((*known.messages, *newer), known.tokens + sum(map(tokens_of, newer)))
+    found = tuple(messages.in_context(conn, lane))
+    return Seen(found, sum(map(tokens_of, found)))

@@ -39,6 +39,7 @@ class AgentLoop:
         self._log = log
         self._clock = clock
         self._ids = ids
+        self._tools = tools
         self._history = History()
         self._stepper = Stepper(gateway, tools, clock, ids)
         self._caller = Caller(db, tools, clock, ids)
@@ -96,7 +97,8 @@ class AgentLoop:
             if turn.run.step_count >= turn.run.request.max_steps:
                 await turn.finish(Finished(StopReason.MAX_STEPS))
                 return
-            await self._compactor.make_room(turn)
+            specs = self._tools.specs(turn.agent, turn.run.request.client_tools)
+            await self._compactor.make_room(turn, specs)
             if await self._stepper.step(turn):
                 return
 

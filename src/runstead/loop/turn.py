@@ -21,7 +21,8 @@ from runstead.domain.step import Step
 from runstead.domain.transcript import told_all
 from runstead.errors import NotFound
 from runstead.ids import AgentId, MessageId
-from runstead.loop.history import History, load
+from runstead.loop.context import tokens_of
+from runstead.loop.history import History, Seen, load
 from runstead.loop.hold import Hold
 from runstead.store import agents, blocks
 
@@ -32,10 +33,10 @@ class Loaded:
 
     agent: Agent
     blocks: tuple[Block, ...]
-    messages: tuple[Message, ...]
+    seen: Seen
 
 
-def load_turn(conn: Connection, run: Run, known: tuple[Message, ...]) -> Loaded:
+def load_turn(conn: Connection, run: Run, known: Seen) -> Loaded:
     """Everything a run needs to begin or go on. Raises `NotFound` where the agent was deleted."""
     agent = agents.find_agent(conn, run.user_id, run.agent_id)
     if agent is None:
@@ -51,12 +52,11 @@ class Turn:
         self.hold = hold
         self.agent = loaded.agent
         self.blocks = loaded.blocks
-        self.messages: list[Message] = list(loaded.messages)
+        self.messages: list[Message] = list(loaded.seen.messages)
+        self.messages_tokens = loaded.seen.tokens
         self.context_tokens: int | None = None
-        self._history = history
         self._clock = clock
-        self.steps_done = hold.run.step_count
-        history.keep(hold.run.lane, loaded.messages)
+        history.keep(hold.run.lane, loaded.seen)
 
     @property
     def run(self) -> Run:
@@ -123,7 +123,11 @@ class Turn:
         self.hold.run = change.run
         changed = {block.id: block for block in change.blocks}
         self.blocks = tuple(changed.get(block.id, block) for block in self.blocks)
-        gone = set(change.leaves_context)
-        self.messages = [m for m in self.messages if m.id not in gone]
-        self.messages += [m for m in change.messages if m.in_context]
+        if change.leaves_context:
+            gone = set(change.leaves_context)
+            self.messages = [m for m in self.messages if m.id not in gone]
+            self.messages_tokens = sum(map(tokens_of, self.messages))
+        came = [m for m in change.messages if m.in_context]
+        self.messages += came
+        self.messages_tokens += sum(map(tokens_of, came))
 
