@@ -16,6 +16,7 @@ from starlette.responses import StreamingResponse
 from runstead.api.wire.events import ping_json
 from runstead.clock import Clock
 from runstead.domain.event import Ping
+from runstead.errors import Gone
 from runstead.events.log import Entry, Kind, Reader
 from runstead.ids import Ids, RunId
 
@@ -55,7 +56,10 @@ async def frames(reader: Reader, run_id: RunId, after: int, feed: Feed) -> Async
     """The frames of a run's events after number `after`; `[DONE]` is last wherever the run has ended."""
     seen = after
     while not reader.ended:
-        entries = await reader.next(timeout_s=feed.keepalive_s)
+        try:
+            entries = await reader.next(timeout_s=feed.keepalive_s)
+        except Gone:  # swept under a reader that was very slow: an end without [DONE] says that events are missing
+            return
         if entries:
             seen = entries[-1].seq
             for start in range(0, len(entries), feed.batch_max):

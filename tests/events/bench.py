@@ -1,0 +1,119 @@
+"""What tests of the log share: a store in a folder, runs that can be claimed, and a plain encoder whose texts can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from runstead.clock import ManualClock
+from runstead.domain.event import AssistantSaid, Head, RunEvent, Stopped, Used
+from runstead.domain.run import Run, RunStatus, RunType, StopReason
+from runstead.domain.run_machine import Advanced, Change, Claimed, Finished, transition
+from runstead.domain.step import Usage
+from runstead.events.embedded import EmbeddedJournal, EmbeddedLog
+from runstead.events.log import Kind, Reader
+from runstead.ids import (
+    DEFAULT_ORGANIZATION,
+    DEFAULT_USER,
+    AgentId,
+    CountingIds,
+    MessageId,
+    RunId,
+)
+from runstead.store import actors
+from runstead.store import commit as commits
+from runstead.store import events as rows
+from runstead.store.migrate import migrate
+from runstead.store.sqlite import SqliteDatabase
+
+
+def encode(event: RunEvent, _run: Run, seq: int) -> tuple[Kind, bytes] | None:
+    """The event's own text, so that a test can tell what it reads. Text `filtered` gets no number."""
+    if isinstance(event, AssistantSaid):
+        return None if event.text == "filtered" else (Kind.MESSAGE, event.text.encode())
+    kinds = {Stopped: Kind.STOP, Used: Kind.USAGE}
+    return kinds.get(type(event), Kind.PING), f"{type(event).__name__} {seq}".encode()
+
+
+def said(text: str) -> AssistantSaid:
+    """An event that says this."""
+    return AssistantSaid(Head(MessageId("message-1"), ManualClock().now()), text)
+
+
+@dataclass
+class LogBench:
+    """A log over a store of its own."""
+
+    db: SqliteDatabase
+    log: EmbeddedLog
+    clock: ManualClock
+    ids: CountingIds
+
+    @classmethod
+    async def open(cls, folder: Path) -> LogBench:
+        """A bench whose data is in `folder`."""
+        path = folder / "runstead.db"
+        migrate(f"sqlite:///{path}")
+        db = SqliteDatabase(path)
+        clock = ManualClock()
+        await db.write(actors.ensure_defaults, clock.now())
+        return cls(db, EmbeddedLog(db, encode), clock, CountingIds())
+
+    async def close(self) -> None:
+        """Close log and store."""
+        await self.log.close()
+        await self.db.close()
+
+    async def new_run(self) -> RunId:
+        """A run as admission leaves it: created, with its first event in the log."""
+        run = Run(
+            id=RunId("run-" + self.ids.uuid()),
+            user_id=DEFAULT_USER,
+            organization_id=DEFAULT_ORGANIZATION,
+            agent_id=AgentId("agent-" + self.ids.uuid()),
+            type=RunType.SEND,
+            status=RunStatus.CREATED,
+            created_at=self.clock.now(),
+            updated_at=self.clock.now(),
+            background=True,
+            last_seq=1,
+        )
+        await self.db.write(
+            commits.insert, run, (), rows.EventRow(run.id, 1, 1, 0, b"pfirst")
+        )
+        return run.id
+
+    async def claim(self, run_id: RunId) -> tuple[Run, EmbeddedJournal]:
+        """Own the run, taking it from whoever has it."""
+        given = Claimed("tester", 15)
+        claim = await self.db.write(
+            commits.claim, run_id, given, self.clock.now(), force=True
+        )
+        assert claim is not None
+        return claim.run, self.log.journal(claim.run)
+
+    async def advance(self, run: Run, journal: EmbeddedJournal, *texts: str) -> Run:
+        """Commit that the run goes on, saying these."""
+        after = transition(run, Advanced(), self.clock.now())
+        await journal.commit(Change(after, events=tuple(said(text) for text in texts)))
+        return after
+
+    async def finish(self, run: Run, journal: EmbeddedJournal, *texts: str) -> Run:
+        """Commit the run's end, saying these first."""
+        after = transition(run, Finished(StopReason.END_TURN), self.clock.now())
+        used = Used(Usage(), 0, run.id)
+        events = (*(said(text) for text in texts), Stopped(StopReason.END_TURN), used)
+        await journal.commit(Change(after, events=events))
+        return after
+
+    async def read_all(self, run_id: RunId, after: int = 0) -> list[tuple[int, bytes]]:
+        """Everything of a finished run after a number."""
+        return await drained(await self.log.reader(run_id, after))
+
+
+async def drained(reader: Reader) -> list[tuple[int, bytes]]:
+    """What a reader still gives, to its end."""
+    found: list[tuple[int, bytes]] = []
+    while not reader.ended:
+        found += [(entry.seq, entry.data) for entry in await reader.next(timeout_s=5)]
+    return found
