@@ -1,7 +1,7 @@
 """Who calls: from a request's headers to a `Principal`, without asking the database on every request.
 
 Open only while there is neither a key nor a password and only this machine can reach the server; then everyone is the
-default user. What was looked up is believed for `BELIEVED_S`, so a key revoked by another process ends within that time.
+default user, if they name this machine as such. What was looked up is believed for `BELIEVED_S`, so a key revoked by another process ends within that time.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from runstead.api.services import Services
 from runstead.domain.actor import ApiKey, Principal, User
 from runstead.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from runstead.ids import DEFAULT_USER, UserId, has_shape
+from runstead.settings import LOOPBACK
 from runstead.store import actors, keys
 
 BELIEVED_S = 2.0
@@ -85,6 +86,7 @@ class Access:
         secret = _secret(headers)
         if self._password is None and not await self._there_are_keys():
             if self._on_loopback:
+                _check_host(headers.get("host"))
                 return _Holder(DEFAULT_USER, admin=True)
             raise Unauthenticated(
                 "This server has neither a key nor a password; make a key with `runstead keys create`."
@@ -132,6 +134,22 @@ class Access:
         _bound(self._users)
         self._users[user_id] = _Known(user, now + int(BELIEVED_S * _NS))
         return user
+
+
+def _check_host(host: str | None) -> None:
+    """Raises `Forbidden` where an open server is asked under a strange name.
+
+    A web page that lets its own name point to this machine could otherwise drive the server from the browser of whoever
+    looks at it; and a proxy in front would open it to everyone.
+    """
+    if host is None:
+        return
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    if name.strip("[]").lower() not in LOOPBACK and not name.lower().endswith(".localhost"):
+        raise Forbidden(
+            f"This server is open to this machine only, but was asked as {name[:100]!r}. "
+            "Ask it as localhost, or make a key with `runstead keys create`."
+        )
 
 
 def _bound(known: dict[str, _Known[T]]) -> None:

@@ -1,0 +1,197 @@
+"""A whole API over a real store, without an engine: what routes of resources need. Every answer is held to its declared type."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from pydantic import TypeAdapter
+from sqlalchemy import Connection
+
+from runstead.api.router import answer_of
+from runstead.api.server import create_api
+from runstead.api.services import Services
+from runstead.api.wire.events import encode
+from runstead.clock import ManualClock
+from runstead.domain.actor import User
+from runstead.events.embedded import EmbeddedLog
+from runstead.ids import CountingIds, RunId
+from runstead.llm.types import Delta, EmbeddingInfo, ModelInfo, ModelRequest
+from runstead.runs.admit import Admission
+from runstead.runs.cancel import Cancellation
+from runstead.settings import ProviderSettings, Settings
+from runstead.store import actors
+from runstead.store.schema import metadata
+from runstead.store.sqlite import SqliteDatabase
+
+DEMO = ModelInfo("runstead/demo", "runstead", "demo", "demo", demo=True)
+LARGE = ModelInfo(
+    "openai/large", "openai", "chat", "large", "http://127.0.0.1:9/v1", 200_000, 8_000, images=True
+)
+EMBEDDER = EmbeddingInfo("openai/embed", "openai", "embed", "http://127.0.0.1:9/v1", 768)
+
+
+class FixedGateway:
+    """A gateway with two models, that nobody asks anything."""
+
+    def model(self, handle: str) -> ModelInfo | None:
+        return {model.handle: model for model in (DEMO, LARGE)}.get(handle)
+
+    async def models(self) -> Sequence[ModelInfo]:
+        return [LARGE, DEMO]
+
+    async def embeddings(self) -> Sequence[EmbeddingInfo]:
+        return [EMBEDDER]
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
+        raise AssertionError(f"no test asks {request.model}")
+        yield  # it is a generator
+
+    async def close(self) -> None:
+        return
+
+
+class RecordingCancellation(Cancellation):
+    """Writes down which runs were to end."""
+
+    def __init__(self, db: SqliteDatabase, log: EmbeddedLog, clock: ManualClock) -> None:
+        super().__init__(db, log, clock, _NobodyStops())
+        self.asked: list[str] = []
+
+    async def cancel_runs(self, user: User, run_ids: Sequence[str]) -> dict[str, str]:
+        self.asked += run_ids
+        return dict.fromkeys(run_ids, "cancelled")
+
+
+class _NobodyStops:
+    async def stop(self, run_id: RunId, *, force: bool) -> None:
+        raise AssertionError(f"nothing runs here, but {run_id} was to stop (force={force})")
+
+
+@dataclass(slots=True)
+class SwitchedLifecycle:
+    """A server that stops when told."""
+
+    stopping: bool = False
+
+
+@dataclass(slots=True)
+class Api:
+    """A served API: a client of it, and the parts behind it."""
+
+    client: httpx.AsyncClient
+    app: FastAPI
+    db: SqliteDatabase
+    clock: ManualClock
+    ids: CountingIds
+    cancellation: RecordingCancellation
+    lifecycle: SwitchedLifecycle = field(default_factory=SwitchedLifecycle)
+
+    async def json(self, method: str, path: str, status: int = 200, **options: Any) -> Any:
+        """Ask, hold the answer to its declared type, and give its JSON."""
+        answer = await self.client.request(method, path, **options)
+        assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
+        if status == 200:
+            _hold(self.app, method, answer)
+        return answer.json()
+
+    async def agent(self, **fields: Any) -> dict[str, Any]:
+        """Make an agent, a second after the last."""
+        self.clock.advance(1)
+        return await self.json("POST", "/v1/agents/", json={"model": "runstead/demo", **fields})
+
+    async def block(self, label: str = "human", value: str = "", **fields: Any) -> dict[str, Any]:
+        """Make a block, a second after the last."""
+        self.clock.advance(1)
+        body = {"label": label, "value": value, **fields}
+        return await self.json("POST", "/v1/blocks/", json=body)
+
+
+class Serving(Protocol):
+    """Serve the API with these settings."""
+
+    def __call__(self, **settings: Any) -> AbstractAsyncContextManager[Api]: ...
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Serving:
+    """How to serve an API of one's own."""
+
+    @asynccontextmanager
+    async def serve(**given: Any) -> AsyncIterator[Api]:
+        openai = ProviderSettings("openai", "chat", "http://127.0.0.1:9/v1")
+        settings = Settings(**{"providers": (openai,), **given})
+        db, clock, ids = SqliteDatabase(tmp_path / "api.db"), ManualClock(), CountingIds()
+        await db.write(_create)
+        await db.write(actors.ensure_defaults, clock.now())
+        log = EmbeddedLog(db, encode)
+        lifecycle = SwitchedLifecycle()
+        cancellation = RecordingCancellation(db, log, clock)
+        admission = Admission(db, clock, ids, encode, _nothing, lambda: lifecycle.stopping)
+        app = create_api(
+            Services(
+                settings, clock, ids, db, log, FixedGateway(), admission, cancellation, lifecycle
+            )
+        )
+        transport = httpx.ASGITransport(app=app)
+        agent = {"user-agent": "test"}
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://localhost", headers=agent
+        ) as client:
+            yield Api(client, app, db, clock, ids, cancellation, lifecycle)
+        await log.close()
+        await db.close()
+
+    return serve
+
+
+@pytest.fixture
+async def api(serving: Serving) -> AsyncIterator[Api]:
+    """An API that is open, as on one's own machine."""
+    async with serving() as served:
+        yield served
+
+
+async def _nothing(_run_id: RunId) -> None:
+    return
+
+
+def _create(conn: Connection) -> None:
+    metadata.create_all(conn)
+
+
+def _hold(app: FastAPI, method: str, answer: httpx.Response) -> None:
+    """The document must not lie: an answer has the fields of its declared type, no more and no fewer."""
+    path = answer.request.url.path.replace("/latest/", "/v1/")
+    for route in app.routes:
+        if isinstance(route, APIRoute) and method in (route.methods or ()) and route.path_regex.match(path):
+            declared = answer_of(route.endpoint)
+            assert declared is not None, f"{route.path} declares no answer"
+            adapter = _adapter(declared)
+            value = adapter.validate_json(answer.content)
+            assert _shape(adapter.dump_python(value, mode="json")) == _shape(answer.json())
+            return
+    raise AssertionError(f"no route for {method} {path}")
+
+
+@cache
+def _adapter(declared: object) -> TypeAdapter[Any]:
+    return TypeAdapter(cast("Any", declared))
+
+
+def _shape(value: object) -> object:
+    """The names in a document, without its values."""
+    if isinstance(value, dict):
+        members = cast("dict[str, object]", value)
+        return {name: _shape(members[name]) for name in sorted(members)}
+    if isinstance(value, list):
+        return [_shape(each) for each in cast("list[object]", value)]
+    return None

@@ -1,0 +1,79 @@
+"""What holds for every request before any route is looked for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from runstead.api.middleware import Edge
+from tests.api.conftest import Api, Serving
+
+pytestmark = pytest.mark.anyio
+
+
+async def _chunks(count: int, size: int) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield b"x" * size
+
+
+async def test_latest_stands_for_v1(api: Api) -> None:
+    agent = await api.agent()
+    assert (await api.json("GET", f"/latest/agents/{agent['id']}"))["id"] == agent["id"]
+
+
+async def test_bodies_over_the_limit_are_refused_declared_or_not(serving: Serving) -> None:
+    async with serving(body_bytes_max=1000) as api:
+        refused = await api.json("POST", "/v1/blocks/", 413, content=b"x" * 1001)
+        assert refused == {
+            "detail": "The body is larger than 1000 bytes (RUNSTEAD_BODY_BYTES_MAX)."
+        }
+        assert await api.json("POST", "/v1/blocks/", 413, content=_chunks(5, 500)) == refused
+        huge = {"content-length": "9" * 5000}
+        await api.json("POST", "/v1/blocks/", 413, content=b"x", headers=huge)
+        await api.block("small", "x" * 500)
+
+
+async def test_what_nobody_expected_is_a_plain_500_and_a_traceback_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        raise RuntimeError("secret of the house")
+
+    transport = httpx.ASGITransport(app=Edge(broken, 1000))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        with caplog.at_level(logging.ERROR):
+            answer = await client.get("/v1/agents/")
+    assert answer.status_code == 500
+    assert answer.json() == {"detail": "An internal server error occurred"}
+    assert "secret of the house" in caplog.text
+
+
+async def test_a_failure_in_mid_answer_breaks_the_answer() -> None:
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError("too late")
+
+    transport = httpx.ASGITransport(app=Edge(broken, 1000))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        with pytest.raises(RuntimeError):
+            await client.get("/")
+
+
+async def test_what_is_no_request_passes_through() -> None:
+    seen: list[str] = []
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["type"])
+
+    async def nothing() -> dict[str, object]:
+        return {}
+
+    async def drop(_message: object) -> None:
+        return
+
+    await Edge(inner, 1)({"type": "lifespan"}, nothing, drop)
+    assert seen == ["lifespan"]

@@ -1,0 +1,57 @@
+"""The OpenAPI document: whole, each operation once, and nothing missing of the two contracts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.api.conftest import Api
+
+pytestmark = pytest.mark.anyio
+CHECK = Path(__file__).parents[3] / "shared" / "api" / "check_contract.py"
+# What this test answers for; the operations on runs and messages are their own tests'.
+MINE = ("agents", "blocks", "models", "health", "ready", "admin")
+
+
+async def test_references_resolve_and_operations_have_answers(api: Api) -> None:
+    document = (await api.client.get("/openapi.json")).json()
+    schemas = document["components"]["schemas"]
+    text = json.dumps(document)
+    for reference in text.split('"$ref": "')[1:]:
+        name = reference.split('"')[0].removeprefix("#/components/schemas/")
+        assert name in schemas
+    ids = [
+        operation["operationId"]
+        for path in document["paths"].values()
+        for operation in path.values()
+    ]
+    assert len(ids) == len(set(ids))
+    assert "/v1/agents/" in document["paths"]
+    assert not any(path.startswith("/latest") for path in document["paths"])
+    for path in document["paths"].values():
+        for operation in path.values():
+            assert "200" in operation["responses"]
+
+
+async def test_lists_say_how_they_are_asked(api: Api) -> None:
+    document = (await api.client.get("/openapi.json")).json()
+    parameters = {p["name"]: p for p in document["paths"]["/v1/agents/"]["get"]["parameters"]}
+    assert parameters["limit"]["schema"]["default"] == 50
+    assert parameters["user_id"]["in"] == "header"
+    assert "parameters" not in document["paths"]["/v1/health/"]["get"]
+
+
+@pytest.mark.skipif(not CHECK.exists(), reason="the shared contracts are not beside this checkout")
+async def test_nothing_is_missing_of_the_contracts(api: Api, tmp_path: Path) -> None:
+    ours = tmp_path / "openapi.json"
+    ours.write_bytes((await api.client.get("/openapi.json")).content)
+    command = [sys.executable, str(CHECK), str(ours), "--scope", "core", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    problems = json.loads(done.stdout)["problems"]
+    noun = [problem.split("/v1/")[1].split("/")[0].rstrip(":") for problem in problems]
+    missing = [p for p, n in zip(problems, noun, strict=True) if n in MINE and "/messages" not in p]
+    assert missing == []
