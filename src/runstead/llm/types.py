@@ -19,8 +19,8 @@ from runstead.domain.tool import ToolSpec
 class ModelRequest:
     """One question to a model.
 
-    `model` is a handle, `provider/model`. `messages` are in the order of the conversation and hold no system message: that is
-    `system`. Messages with a mark CANCELLED are plain history; ABANDONED ones are never given. `tools` may be empty.
+    `model` is a handle, `provider/model`. `messages` are in the order of the conversation and hold no system message: that
+    is `system`. Messages with a mark CANCELLED are plain history; ABANDONED ones are never given. `tools` may be empty.
     """
 
     model: str

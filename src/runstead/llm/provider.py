@@ -1,0 +1,46 @@
+"""What the gateway asks of one provider: the seam between routing and the protocols. It never retries and never waits.
+
+A provider is asked under the model's bare name; handles (`provider/model`) are the gateway's. The one thing a reader
+would get wrong: a provider raises `ModelError` for everything that happens on the network, and lets cancellation through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Protocol
+
+from runstead.ids import Ids
+from runstead.llm.types import Delta, EmbeddingInfo, ModelInfo, ModelRequest
+from runstead.settings import ProviderSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a provider has: models that answer, and models that make vectors."""
+
+    models: tuple[ModelInfo, ...] = ()
+    embeddings: tuple[EmbeddingInfo, ...] = ()
+
+
+class Provider(Protocol):
+    """One place where models are asked."""
+
+    def stream(self, request: ModelRequest, name: str) -> AsyncGenerator[Delta]:
+        """Ask the model `name` once and yield what comes, a `Finish` last. Raises `ModelError`.
+
+        Closing the generator, or cancelling who reads it, closes the connection at once.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        ...
+
+
+class ProviderModule(Protocol):
+    """A module that speaks one or more protocols; loaded when the first model of such a provider is asked."""
+
+    def connect(self, provider: ProviderSettings, *, ids: Ids) -> Provider:
+        """A provider that has not opened a connection yet."""
+        ...
