@@ -1,0 +1,63 @@
+"""What every test gets: an event loop as the server has it, and a look afterwards for what was left running.
+
+Async tests are plain `async def test_…`: anyio's plugin runs them on asyncio with uvloop, without a marker. No fixture here
+builds anything of the product.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+OURS = "runstead-"
+ENDING_S = 2.0
+LOOK_S = 0.005
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """asyncio on uvloop, as in the server."""
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(scope="session")
+def shared_facts() -> Path:
+    """The folder of facts about the API beside the checkout. Its absence skips a test, but fails it in the build."""
+    if not SHARED.is_dir():
+        reason = f"the facts about the API are not at {SHARED}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No thread of ours and no task outlives its test."""
+    before = set(threading.enumerate())
+    if "anyio_backend" in request.fixturenames:
+        request.getfixturevalue("no_task_left")
+    yield
+    deadline = time.monotonic() + ENDING_S
+    for thread in set(threading.enumerate()) - before:
+        if thread.name.startswith(OURS):
+            thread.join(max(0.0, deadline - time.monotonic()))
+            assert not thread.is_alive(), f"the thread {thread.name} is left: close what started it"
+
+
+@pytest.fixture
+async def no_task_left() -> AsyncIterator[None]:
+    """Every task that the test and its fixtures started has ended."""
+    before = asyncio.all_tasks()
+    yield
+    left = asyncio.all_tasks() - before
+    if left:
+        _done, left = await asyncio.wait(left, timeout=ENDING_S)
+    assert not left, f"tasks are left, and nobody waits for them: {[task.get_coro() for task in left]}"
