@@ -12,9 +12,9 @@ import fcntl
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import uvicorn
@@ -157,12 +157,16 @@ async def drain(server: Server) -> None:
     server.services.log.release()
 
 
-def serve(settings: Settings, on_ready: Callable[[Server], None] | None = None) -> int:
+OnReady = Callable[[Server], Coroutine[None, None, None]]
+
+
+def serve(settings: Settings, on_ready: OnReady | None = None) -> int:
     """Serve until SIGTERM or SIGINT; gives the exit code. Raises `CannotStart` with one sentence that says what to do."""
     configure(settings.log_level, as_json=settings.log_json)
     with data_folder(settings):
         migrate(settings.database)
         listening = _listen(settings)
+        settings = replace(settings, port=listening.getsockname()[1])
         return uvloop.run(_serve(settings, listening, on_ready))
 
 
@@ -214,9 +218,7 @@ class _Http(uvicorn.Server):
         yield
 
 
-async def _serve(
-    settings: Settings, listening: socket.socket, on_ready: Callable[[Server], None] | None
-) -> int:
+async def _serve(settings: Settings, listening: socket.socket, on_ready: OnReady | None) -> int:
     server = build(settings)
     if not settings.on_loopback and settings.server_password is None:
         if not await server.services.db.read(keys.any_keys):
@@ -249,9 +251,10 @@ async def _serve(
         async with running(server):
             while not (http.started or serving.done()):
                 await asyncio.sleep(0.001)
-            if on_ready is not None:
-                on_ready(server)
+            announcing = None if on_ready is None else group.create_task(on_ready(server))
             await stop.wait()
+            if announcing is not None:
+                announcing.cancel()
             await drain(server)
             http.should_exit = True
             await asyncio.wait({serving})
