@@ -23,7 +23,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, bool]]:
-    """asyncio on uvloop, as in the server."""
+    """Uvloop under asyncio, as in the server."""
     return "asyncio", {"use_uvloop": True}
 
 

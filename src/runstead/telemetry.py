@@ -22,7 +22,10 @@ def log(name: str) -> structlog.typing.FilteringBoundLogger:
 
 
 def configure(level: str, *, as_json: bool) -> None:
-    """Write logs from `level` on to standard error, for people or as JSON lines. Raises `ValueError` for an unknown level."""
+    """Write logs from `level` on to standard error, for people or as JSON lines.
+
+    Raises `ValueError` for an unknown level.
+    """
     number = logging.getLevelNamesMapping().get(level.upper())
     if number is None:
         raise ValueError(f"There is no log level {level!r}; use DEBUG, INFO, WARNING or ERROR.")
@@ -47,9 +50,7 @@ def configure(level: str, *, as_json: bool) -> None:
     )
 
 
-def hide_secrets(
-    _logger: object, _method: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
+def hide_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Put an ellipsis in the place of every value whose name says that it is secret."""
     for key in event:
         if any(word in key.lower() for word in _SECRET_WORDS):
