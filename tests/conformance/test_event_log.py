@@ -102,6 +102,20 @@ async def test_a_live_reader_is_told_what_comes(bench: LogBench) -> None:
     assert list(range(2, 54)) == [seq for seq, _ in found]
 
 
+async def test_a_reader_that_attaches_while_the_run_ends_misses_nothing(bench: LogBench) -> None:
+    """Whatever falls between its looks at memory and at the store, it gets everything and then the end."""
+    for _ in range(100):
+        run_id = await bench.new_run()
+        run, journal = await bench.claim(run_id)
+        following = asyncio.create_task(bench.read_all(run_id))
+        journal.emit(said("a"))
+        await asyncio.sleep(0)
+        run = await bench.advance(run, journal, "b")
+        await bench.finish(run, journal, "c")
+
+        assert [1, 2, 3, 4, 5, 6] == [seq for seq, _ in await following]
+
+
 async def test_a_reader_that_waits_in_vain_is_given_nothing(bench: LogBench) -> None:
     """A time-out is an empty answer, and the place is kept."""
     run_id = await bench.new_run()

@@ -198,6 +198,8 @@ class EmbeddedReader:
                 self._tape.leave(waiter)
                 self._seq = entries[-1].seq
                 return entries
+            if waiter.done():  # something was published while the store was read: look again
+                continue
             if self._tape.end is not None and not self.ended:
                 raise Gone("The events of this run were swept while they were read.")
             if self.ended or self._log.released or not await self._woken(waiter, timeout_s):

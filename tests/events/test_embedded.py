@@ -1,0 +1,113 @@
+"""The embedded log beside its promises: what may fall between a look at memory and a look at the store, and a failing disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+import pytest
+from sqlalchemy import Connection
+
+from runstead.errors import StaleEpoch, Unavailable
+from runstead.events.embedded import EmbeddedLog
+from runstead.store.database import Database
+from tests.events.bench import LogBench, drained, encode, said
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class SlowStore:
+    """A store that keeps what it read to itself while its gate is shut, and refuses to write when told to."""
+
+    def __init__(self, real: Database) -> None:
+        self._real = real
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.reading = asyncio.Event()
+        self.broken = False
+
+    async def read(
+        self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Read now, tell later."""
+        found = await self._real.read(query, *args, **kwargs)
+        self.reading.set()
+        await self.gate.wait()
+        return found
+
+    async def write(
+        self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Write, unless broken."""
+        if self.broken:
+            raise Unavailable("the disk is full")
+        return await self._real.write(query, *args, **kwargs)
+
+    async def close(self) -> None:
+        """Close the store."""
+        await self._real.close()
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[LogBench]:
+    """A log over a store of its own."""
+    made = await LogBench.open(tmp_path)
+    yield made
+    await made.close()
+
+
+async def test_what_is_said_while_the_store_is_read_is_not_missed(bench: LogBench) -> None:
+    """The run goes on and ends while a reader waits for the store's answer of before."""
+    store = SlowStore(bench.db)
+    bench.log = EmbeddedLog(store, encode)
+    run_id = await bench.new_run()
+    run, journal = await bench.claim(run_id)
+    reader = await bench.log.reader(run_id, 1)
+    store.gate.clear()
+    store.reading.clear()
+    following = asyncio.create_task(drained(reader))
+    await store.reading.wait()
+    journal.emit(said("a"))
+    await bench.finish(run, journal, "b")
+    store.gate.set()
+
+    assert [2, 3, 4, 5] == [seq for seq, _ in await following]
+
+
+async def test_a_write_that_fails_costs_the_owner_the_run(bench: LogBench) -> None:
+    """After a failed append nothing more can be written, so that no gap can come to be; another owner goes on."""
+    store = SlowStore(bench.db)
+    bench.log = EmbeddedLog(store, encode)
+    run_id = await bench.new_run()
+    run, journal = await bench.claim(run_id)
+    store.broken = True
+    journal.emit(said("lost"))
+    await bench.log.close()
+    store.broken = False
+
+    with pytest.raises(StaleEpoch):
+        await bench.finish(run, journal)
+
+    run, journal = await bench.claim(run_id)
+    await bench.finish(run, journal, "again")
+    assert [1, 2, 3, 4] == [seq for seq, _ in await bench.read_all(run_id)]
+
+
+async def test_a_commit_that_fails_can_be_tried_again(bench: LogBench) -> None:
+    """A refused transaction gives its numbers back."""
+    store = SlowStore(bench.db)
+    bench.log = EmbeddedLog(store, encode)
+    run_id = await bench.new_run()
+    run, journal = await bench.claim(run_id)
+    store.broken = True
+    with pytest.raises(Unavailable):
+        await bench.finish(run, journal, "a")
+    store.broken = False
+    await bench.finish(run, journal, "a")
+
+    assert [b"first", b"a", b"Stopped 3", b"Used 4"] == [
+        data for _, data in await bench.read_all(run_id)
+    ]
