@@ -16,7 +16,12 @@ PORT_MAX = 65535
 def run(given: Namespace) -> int:
     """Serve until told to stop. Raises `CannotStart` or `Invalid` with the reason."""
     settings = from_environment(
-        host=given.host, port=given.port, data_dir=given.data_dir, log_level=given.log_level
+        host=given.host,
+        port=given.port,
+        data_dir=given.data_dir,
+        # A folder that was typed means the database in it, whatever the environment says.
+        database_url=None if given.data_dir is None else "",
+        log_level=given.log_level,
     )
     if not 0 <= settings.port <= PORT_MAX:
         raise Invalid(f"The port must be between 0 and {PORT_MAX}, not {settings.port}.")
