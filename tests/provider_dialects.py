@@ -1,387 +1,488 @@
-"""One scripted reply in the words of four providers: Chat Completions, Responses, Anthropic, Google. No I/O, only bytes.
+"""The four dialects of `provider_server`: what each provider's stream looks like on the wire. No I/O: acts in, bytes out.
 
-Written from the providers' public descriptions of their streams; it says as much as their client libraries need and no more.
+Written from the providers' published references. One dialect object lives for one answer.
 """
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, cast
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, cast
+
+from runstead.domain.step import Usage
+
+Json = dict[str, Any]
+MODEL = "gpt-4o"
+
+# What each kind of refusal is called and says: OpenAI's code, Anthropic's type, Google's status, the text.
+ERRORS: dict[str, tuple[str, str, str, str]] = {
+    "bad_request": (
+        "invalid_request_error",
+        "invalid_request_error",
+        "INVALID_ARGUMENT",
+        "'temperature' is wrong.",
+    ),
+    "context": (
+        "context_length_exceeded",
+        "invalid_request_error",
+        "INVALID_ARGUMENT",
+        "prompt is too long: this model's maximum context length is 8192 tokens; the input token count exceeds it.",
+    ),
+    "auth": (
+        "invalid_api_key",
+        "authentication_error",
+        "UNAUTHENTICATED",
+        "Incorrect API key: sk-test-key-12345678.",
+    ),
+    "credits": (
+        "insufficient_quota",
+        "billing_error",
+        "RESOURCE_EXHAUSTED",
+        "You exceeded your current quota.",
+    ),
+    "rate": ("rate_limit_exceeded", "rate_limit_error", "RESOURCE_EXHAUSTED", "Slow down."),
+    "overloaded": ("overloaded", "overloaded_error", "UNAVAILABLE", "The model is overloaded."),
+    "server": ("server_error", "api_error", "INTERNAL", "Something broke."),
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Called:
-    """A tool call in a reply: its arguments are sent in the pieces given here."""
+class Thought:
+    """A piece of thought. `signature` ends the thought; `redacted` is one that the provider hides."""
 
-    name: str
-    pieces: tuple[str, ...]
-    id: str = "call_1"
-
-    @property
-    def arguments(self) -> str:
-        """The arguments' JSON, whole."""
-        return "".join(self.pieces)
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Tokens that a reply reports. `prompt` holds `cached` and `written`, `completion` holds `reasoning`."""
-
-    prompt: int = 20
-    completion: int = 7
-    cached: int = 0
-    written: int = 0
-    reasoning: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What the server does with one request.
-
-    `status` other than 200 is an error with `message`. The three `…_after` count the pieces said before the
-    answer turns into garbage, its connection dies, or it goes silent for ever.
-    """
-
-    text: tuple[str, ...] = ()
-    thoughts: tuple[str, ...] = ()
-    calls: tuple[Called, ...] = ()
-    counts: Counts = Counts()
+    text: str = ""
     signature: str | None = None
     redacted: str | None = None
-    finish: str | None = None
-    first_s: float = 0.0
-    delay_s: float = 0.0
-    status: int = 200
-    message: str = ""
-    code: str | None = None
-    retry_after: str | None = None
-    garbage_after: int | None = None
-    dies_after: int | None = None
-    silent_after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """Bytes to send. `said`: they hold a piece of the answer, so delays and faults count them."""
+class Call:
+    """A tool call, its arguments in `pieces`."""
 
-    data: bytes
-    said: bool = False
-
-
-Dialect = Callable[[Reply, str], Iterator[Frame]]
+    name: str
+    pieces: tuple[str, ...] = ("{}",)
+    id: str = "call-1"
 
 
-def dialect_of(path: str) -> str | None:
-    """Which provider's API a path belongs to: `chat`, `openai`, `anthropic`, `google`, None for none."""
-    bare = path.partition("?")[0]
-    for ending, name in _ENDINGS:
-        if bare.endswith(ending):
-            return name
-    return None
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An error object in the middle of the stream. `kind` as in ERRORS."""
+
+    kind: str = "server"
 
 
-def frames(dialect: str, reply: Reply, model: str) -> Iterator[Frame]:
-    """A whole answer."""
-    return _DIALECTS[dialect](reply, model)
+@dataclass(slots=True)
+class Dialect(ABC):
+    """How one provider speaks."""
+
+    prefix: ClassVar[str] = ""
+    opened: str | None = None
+    index: int = -1
+    calls: int = 0
+    said: dict[int, list[str]] = field(default_factory=dict[int, list[str]])
+
+    def begin(self, body: Json) -> None:
+        """Look at the request, where the answer depends on it."""
+        del body
+
+    def opening(self) -> bytes:
+        """What comes before everything else."""
+        return b""
+
+    @abstractmethod
+    def text(self, text: str) -> bytes: ...
+
+    @abstractmethod
+    def thought(self, thought: Thought) -> bytes: ...
+
+    @abstractmethod
+    def call(self, call: Call) -> Iterator[bytes]: ...
+
+    @abstractmethod
+    def fault(self, fault: Fault) -> bytes: ...
+
+    @abstractmethod
+    def end(self, finish: str, usage: Usage) -> bytes: ...
+
+    @abstractmethod
+    def error(self, status: int, kind: str) -> Json: ...
+
+    @abstractmethod
+    def user_text(self, body: Json) -> str: ...
+
+    def models(self, names: Sequence[str]) -> Json:
+        return {"object": "list", "data": [{"id": name, "object": "model"} for name in names]}
 
 
-def error_body(dialect: str, reply: Reply) -> bytes:
-    """The body of an error answer."""
-    if dialect == "google":
-        error: dict[str, object] = {
-            "code": reply.status,
-            "message": reply.message,
-            "status": reply.code or "UNKNOWN",
-        }
-        return _json({"error": error})
-    if dialect == "anthropic":
-        return _json(
-            {"type": "error", "error": {"type": reply.code or "api_error", "message": reply.message}}
+def _frame(value: Json, event: str | None = None) -> bytes:
+    head = f"event: {event}\n" if event else ""
+    return f"{head}data: {json.dumps(value)}\n\n".encode()
+
+
+def _text_of(content: object) -> str:
+    if isinstance(content, str):
+        return content
+    parts = cast("list[Json]", content or [])
+    return "".join(str(part.get("text", "")) for part in parts)
+
+
+def _last_user(messages: object) -> str:
+    for message in reversed(cast("list[Json]", messages or [])):
+        if message.get("role") == "user":
+            return _text_of(message.get("content") or message.get("parts"))
+    return ""
+
+
+class Chat(Dialect):
+    """Chat Completions."""
+
+    prefix = "/v1"
+
+    def _chunk(self, delta: Json, finish: str | None = None) -> bytes:
+        choice: Json = {"index": 0, "delta": delta, "finish_reason": finish}
+        return _frame(
+            {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": MODEL, "choices": [choice]}
         )
-    return _json({"error": {"message": reply.message, "type": reply.code or "error", "code": reply.code}})
 
+    def opening(self) -> bytes:
+        return self._chunk({"role": "assistant", "content": ""})
 
-def garbage(dialect: str) -> bytes:
-    """A frame that no client can read."""
-    return b"event: message_delta\ndata: {not json\n\n" if dialect == "anthropic" else b"data: {not json\n\n"
+    def text(self, text: str) -> bytes:
+        return self._chunk({"content": text})
 
+    def thought(self, thought: Thought) -> bytes:
+        return self._chunk({"reasoning_content": thought.text}) if thought.text else b""
 
-def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode()
-
-
-# --- Chat Completions
-
-
-def _chat(reply: Reply, model: str) -> Iterator[Frame]:
-    def frame(
-        delta: Mapping[str, object] | None, *, finish: str | None = None, said: bool = False, **more: object
-    ) -> Frame:
-        choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
-        chunk = {
-            "id": "chatcmpl-1",
-            "object": "chat.completion.chunk",
-            "created": 1,
-            "model": model,
-            "choices": choices,
-        }
-        return Frame(b"data: " + _json({**chunk, **more}) + b"\n\n", said)
-
-    yield frame({"role": "assistant", "content": ""})
-    for thought in reply.thoughts:
-        yield frame({"reasoning_content": thought}, said=True)
-    for token in reply.text:
-        yield frame({"content": token}, said=True)
-    for index, call in enumerate(reply.calls):
-        head = {"name": call.name, "arguments": ""}
-        yield frame(
-            {"tool_calls": [{"index": index, "id": call.id, "type": "function", "function": head}]}, said=True
+    def call(self, call: Call) -> Iterator[bytes]:
+        index, self.calls = self.calls, self.calls + 1
+        function: Json = {"name": call.name, "arguments": ""}
+        yield self._chunk(
+            {"tool_calls": [{"index": index, "id": call.id, "type": "function", "function": function}]}
         )
         for piece in call.pieces:
-            yield frame({"tool_calls": [{"index": index, "function": {"arguments": piece}}]}, said=True)
-    yield frame({}, finish=reply.finish or ("tool_calls" if reply.calls else "stop"))
-    counts = reply.counts
-    usage = {
-        "prompt_tokens": counts.prompt,
-        "completion_tokens": counts.completion,
-        "total_tokens": counts.prompt + counts.completion,
-        "prompt_tokens_details": {"cached_tokens": counts.cached},
-        "completion_tokens_details": {"reasoning_tokens": counts.reasoning},
-    }
-    yield frame(None, usage=usage)
-    yield Frame(b"data: [DONE]\n\n")
+            yield self._chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
 
+    def fault(self, fault: Fault) -> bytes:
+        return _frame(self.error(500, fault.kind))
 
-# --- Responses
-
-
-class _Responses:
-    """Numbers the events of one answer of the Responses API and keeps the items it is made of."""
-
-    def __init__(self, reply: Reply, model: str) -> None:
-        self._reply = reply
-        self._model = model
-        self._number = -1
-        self._items: list[Mapping[str, object]] = []
-
-    def frames(self) -> Iterator[Frame]:
-        yield self._event("response.created", response=self._response("in_progress"))
-        if self._reply.thoughts:
-            yield from self._reasoning()
-        if self._reply.text:
-            yield from self._message()
-        for call in self._reply.calls:
-            yield from self._call(call)
-        cut = self._reply.finish == "length"
-        status = "incomplete" if cut else "completed"
-        yield self._event(f"response.{status}", response=self._response(status))
-
-    def _event(self, kind: str, *, said: bool = False, **fields: object) -> Frame:
-        self._number += 1
-        body = _json({"type": kind, "sequence_number": self._number, **fields})
-        return Frame(f"event: {kind}\ndata: ".encode() + body + b"\n\n", said)
-
-    def _response(self, status: str) -> Mapping[str, object]:
-        counts = self._reply.counts
-        usage = {
-            "input_tokens": counts.prompt,
-            "output_tokens": counts.completion,
-            "total_tokens": counts.prompt + counts.completion,
-            "input_tokens_details": {"cached_tokens": counts.cached, "cache_write_tokens": counts.written},
-            "output_tokens_details": {"reasoning_tokens": counts.reasoning},
+    def end(self, finish: str, usage: Usage) -> bytes:
+        counted = {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "total_tokens": usage.total_tokens,
+            "prompt_tokens_details": {"cached_tokens": usage.cached_input_tokens},
+            "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         }
+        last = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [], "usage": counted}
+        return self._chunk({}, finish) + _frame(last) + b"data: [DONE]\n\n"
+
+    def error(self, status: int, kind: str) -> Json:
+        code, _, _, text = ERRORS[kind]
+        return {"error": {"message": text, "type": code, "param": None, "code": code}}
+
+    def user_text(self, body: Json) -> str:
+        return _last_user(body.get("messages"))
+
+
+class Responses(Dialect):
+    """OpenAI's Responses."""
+
+    prefix = "/v1"
+
+    def begin(self, body: Json) -> None:
+        super().begin(body)
+        self.output: list[Json] = []
+        self.number = 0
+
+    def _event(self, kind: str, **fields: object) -> bytes:
+        self.number += 1
+        return _frame({"type": kind, "sequence_number": self.number, **fields}, kind)
+
+    def _response(self, status: str, usage: Json | None = None) -> Json:
         return {
             "id": "resp_1",
             "object": "response",
             "created_at": 1,
+            "model": MODEL,
             "status": status,
-            "model": self._model,
-            "error": None,
-            "output": self._items,
-            "instructions": None,
-            "metadata": {},
+            "output": self.output,
+            "usage": usage,
             "parallel_tool_calls": True,
-            "temperature": 1.0,
             "tool_choice": "auto",
             "tools": [],
-            "top_p": 1.0,
-            "usage": None if status == "in_progress" else usage,
             "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
         }
 
-    def _added(self, item: Mapping[str, object]) -> Frame:
-        return self._event("response.output_item.added", output_index=len(self._items), item=item)
+    def opening(self) -> bytes:
+        return self._event("response.created", response=self._response("in_progress"))
 
-    def _done(self, item: Mapping[str, object]) -> Frame:
-        self._items.append(item)
-        return self._event("response.output_item.done", output_index=len(self._items) - 1, item=item)
-
-    def _reasoning(self) -> Iterator[Frame]:
-        item = {"id": "rs_1", "type": "reasoning", "summary": [], "encrypted_content": self._reply.signature}
-        where: dict[str, Any] = {"item_id": "rs_1", "output_index": len(self._items), "summary_index": 0}
-        yield self._added(item)
-        yield self._event(
-            "response.reasoning_summary_part.added", **where, part={"type": "summary_text", "text": ""}
+    def _open(self, kind: str) -> bytes:
+        if self.opened == kind:
+            return b""
+        data = self._close()
+        self.opened, self.index = kind, self.index + 1
+        self.said[self.index] = []
+        where: Json = {"output_index": self.index, "item_id": f"{kind}_{self.index}"}
+        if kind == "message":
+            item: Json = {
+                "id": f"message_{self.index}",
+                "type": "message",
+                "role": "assistant",
+                "status": "in_progress",
+            }
+            data += self._event(
+                "response.output_item.added", output_index=self.index, item=item | {"content": []}
+            )
+            part = {"type": "output_text", "text": "", "annotations": []}
+            return data + self._event("response.content_part.added", content_index=0, part=part, **where)
+        item = {"id": f"reasoning_{self.index}", "type": "reasoning", "summary": []}
+        data += self._event("response.output_item.added", output_index=self.index, item=item)
+        part = {"type": "summary_text", "text": ""}
+        return data + self._event(
+            "response.reasoning_summary_part.added", summary_index=0, part=part, **where
         )
-        for thought in self._reply.thoughts:
-            yield self._event("response.reasoning_summary_text.delta", said=True, **where, delta=thought)
-        text = "".join(self._reply.thoughts)
-        yield self._event("response.reasoning_summary_text.done", **where, text=text)
-        yield self._event(
-            "response.reasoning_summary_part.done", **where, part={"type": "summary_text", "text": text}
-        )
-        yield self._done({**item, "summary": [{"type": "summary_text", "text": text}]})
 
-    def _message(self) -> Iterator[Frame]:
-        item: dict[str, object] = {
-            "id": "msg_1",
-            "type": "message",
-            "role": "assistant",
-            "status": "in_progress",
-            "content": [],
-        }
-        where: dict[str, Any] = {"item_id": "msg_1", "output_index": len(self._items), "content_index": 0}
-        part = {"type": "output_text", "text": "", "annotations": []}
-        yield self._added(item)
-        yield self._event("response.content_part.added", **where, part=part)
-        for token in self._reply.text:
-            yield self._event("response.output_text.delta", said=True, **where, delta=token, logprobs=[])
-        whole = {**part, "text": "".join(self._reply.text)}
-        yield self._event("response.output_text.done", **where, text=whole["text"], logprobs=[])
-        yield self._event("response.content_part.done", **where, part=whole)
-        yield self._done({**item, "status": "completed", "content": [whole]})
+    def _close(self, signature: str | None = None) -> bytes:
+        kind, self.opened = self.opened, None
+        if kind is None:
+            return b""
+        text = "".join(self.said[self.index])
+        where: Json = {"output_index": self.index, "item_id": f"{kind}_{self.index}"}
+        if kind == "message":
+            part: Json = {"type": "output_text", "text": text, "annotations": []}
+            item: Json = {
+                "id": where["item_id"],
+                "type": "message",
+                "role": "assistant",
+                "status": "completed",
+            }
+            item["content"] = [part]
+            data = self._event("response.output_text.done", content_index=0, text=text, logprobs=[], **where)
+            data += self._event("response.content_part.done", content_index=0, part=part, **where)
+        else:
+            part = {"type": "summary_text", "text": text}
+            item = {
+                "id": where["item_id"],
+                "type": "reasoning",
+                "summary": [part],
+                "encrypted_content": signature,
+            }
+            data = self._event("response.reasoning_summary_text.done", summary_index=0, text=text, **where)
+            data += self._event("response.reasoning_summary_part.done", summary_index=0, part=part, **where)
+        self.output.append(item)
+        return data + self._event("response.output_item.done", output_index=self.index, item=item)
 
-    def _call(self, call: Called) -> Iterator[Frame]:
-        at = len(self._items)
-        item_id = f"fc_{at}"
-        item = {
-            "id": item_id,
+    def text(self, text: str) -> bytes:
+        data = self._open("message")
+        self.said[self.index].append(text)
+        where: Json = {"output_index": self.index, "item_id": f"message_{self.index}", "content_index": 0}
+        return data + self._event("response.output_text.delta", delta=text, logprobs=[], **where)
+
+    def thought(self, thought: Thought) -> bytes:
+        data = self._open("reasoning")
+        if thought.text:
+            self.said[self.index].append(thought.text)
+            where: Json = {
+                "output_index": self.index,
+                "item_id": f"reasoning_{self.index}",
+                "summary_index": 0,
+            }
+            data += self._event("response.reasoning_summary_text.delta", delta=thought.text, **where)
+        return data + (self._close(thought.signature) if thought.signature else b"")
+
+    def call(self, call: Call) -> Iterator[bytes]:
+        yield self._close()
+        self.index += 1
+        item: Json = {
+            "id": f"fc_{self.index}",
             "type": "function_call",
             "call_id": call.id,
             "name": call.name,
-            "arguments": "",
         }
-        yield self._added({**item, "status": "in_progress"})
+        begun = item | {"arguments": "", "status": "in_progress"}
+        yield self._event("response.output_item.added", output_index=self.index, item=begun)
+        where: Json = {"output_index": self.index, "item_id": item["id"]}
         for piece in call.pieces:
-            kind = "response.function_call_arguments.delta"
-            yield self._event(kind, said=True, item_id=item_id, output_index=at, delta=piece)
-        whole: dict[str, Any] = {"arguments": call.arguments, "name": call.name}
-        yield self._event("response.function_call_arguments.done", item_id=item_id, output_index=at, **whole)
-        yield self._done({**item, "status": "completed", "arguments": call.arguments})
+            yield self._event("response.function_call_arguments.delta", delta=piece, **where)
+        text = "".join(call.pieces)
+        yield self._event("response.function_call_arguments.done", arguments=text, name=call.name, **where)
+        done = item | {"arguments": text, "status": "completed"}
+        self.output.append(done)
+        yield self._event("response.output_item.done", output_index=self.index, item=done)
 
+    def fault(self, fault: Fault) -> bytes:
+        code, _, _, text = ERRORS[fault.kind]
+        return self._event("error", code=code, message=text, param=None)
 
-def _responses(reply: Reply, model: str) -> Iterator[Frame]:
-    return _Responses(reply, model).frames()
-
-
-# --- Anthropic
-
-
-def _anthropic(reply: Reply, model: str) -> Iterator[Frame]:
-    def event(kind: str, *, said: bool = False, **fields: object) -> Frame:
-        return Frame(f"event: {kind}\ndata: ".encode() + _json({"type": kind, **fields}) + b"\n\n", said)
-
-    def block(start: Mapping[str, object], *deltas: Mapping[str, object]) -> Iterator[Frame]:
-        nonlocal index
-        yield event("content_block_start", index=index, content_block=start)
-        for delta in deltas:
-            yield event(
-                "content_block_delta", said=delta["type"] != "signature_delta", index=index, delta=delta
-            )
-        yield event("content_block_stop", index=index)
-        index += 1
-
-    index = 0
-    counts = reply.counts
-    given = {
-        "input_tokens": counts.prompt - counts.cached - counts.written,
-        "cache_read_input_tokens": counts.cached,
-        "cache_creation_input_tokens": counts.written,
-        "output_tokens": 1,
-    }
-    message = {
-        "id": "msg_1",
-        "type": "message",
-        "role": "assistant",
-        "model": model,
-        "content": [],
-        "usage": given,
-    }
-    yield event("message_start", message={**message, "stop_reason": None, "stop_sequence": None})
-    if reply.redacted is not None:
-        yield from block({"type": "redacted_thinking", "data": reply.redacted})
-    if reply.thoughts:
-        thoughts: list[Mapping[str, object]] = [
-            {"type": "thinking_delta", "thinking": t} for t in reply.thoughts
-        ]
-        signed = {"type": "signature_delta", "signature": reply.signature or ""}
-        yield from block({"type": "thinking", "thinking": "", "signature": ""}, *thoughts, signed)
-    if reply.text:
-        yield from block(
-            {"type": "text", "text": ""}, *({"type": "text_delta", "text": t} for t in reply.text)
-        )
-    for call in reply.calls:
-        pieces = ({"type": "input_json_delta", "partial_json": piece} for piece in call.pieces)
-        yield from block({"type": "tool_use", "id": call.id, "name": call.name, "input": {}}, *pieces)
-    reasons = {"length": "max_tokens", "content_filter": "refusal"}
-    reason = reasons.get(reply.finish or "", "tool_use" if reply.calls else "end_turn")
-    ended = {"stop_reason": reason, "stop_sequence": None}
-    yield event("message_delta", delta=ended, usage={"output_tokens": counts.completion})
-    yield event("message_stop")
-
-
-# --- Google
-
-
-def _google(reply: Reply, model: str) -> Iterator[Frame]:
-    counts = reply.counts
-    usage = {
-        "promptTokenCount": counts.prompt,
-        "candidatesTokenCount": counts.completion - counts.reasoning,
-        "thoughtsTokenCount": counts.reasoning,
-        "cachedContentTokenCount": counts.cached,
-        "totalTokenCount": counts.prompt + counts.completion,
-    }
-
-    def frame(parts: list[Mapping[str, object]], *, said: bool = False, finish: str | None = None) -> Frame:
-        candidate: dict[str, object] = {"content": {"role": "model", "parts": parts}, "index": 0}
-        if finish is not None:
-            candidate["finishReason"] = finish
-        chunk = {
-            "candidates": [candidate],
-            "usageMetadata": usage,
-            "modelVersion": model,
-            "responseId": "google-1",
+    def end(self, finish: str, usage: Usage) -> bytes:
+        counted: Json = {
+            "input_tokens": usage.prompt_tokens,
+            "input_tokens_details": {"cached_tokens": usage.cached_input_tokens},
+            "output_tokens": usage.completion_tokens,
+            "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+            "total_tokens": usage.total_tokens,
         }
-        return Frame(b"data: " + _json(chunk) + b"\r\n\r\n", said)
+        status = "incomplete" if finish == "length" else "completed"
+        return self._close() + self._event(f"response.{status}", response=self._response(status, counted))
 
-    signature = base64.b64encode(reply.signature.encode()).decode() if reply.signature else None
-    for thought in reply.thoughts:
-        yield frame([{"text": thought, "thought": True}], said=True)
-    for token in reply.text:
-        yield frame([{"text": token}], said=True)
-    for number, call in enumerate(reply.calls):
-        arguments = cast("object", json.loads(call.arguments))
-        part: dict[str, object] = {"functionCall": {"id": call.id, "name": call.name, "args": arguments}}
-        if signature and number == 0:
-            part["thoughtSignature"] = signature
-        yield frame([part], said=True)
-    reasons = {"length": "MAX_TOKENS", "content_filter": "SAFETY"}
-    yield frame([{"text": ""}], finish=reasons.get(reply.finish or "", "STOP"))
+    def error(self, status: int, kind: str) -> Json:
+        return Chat().error(status, kind)
+
+    def user_text(self, body: Json) -> str:
+        given = body.get("input")
+        return given if isinstance(given, str) else _last_user(given)
 
 
-_ENDINGS = (
-    ("/chat/completions", "chat"),
-    ("/responses", "openai"),
-    ("/messages", "anthropic"),
-    (":streamGenerateContent", "google"),
-)
-_DIALECTS: Mapping[str, Dialect] = {
-    "chat": _chat,
-    "openai": _responses,
-    "anthropic": _anthropic,
-    "google": _google,
+class Anthropic(Dialect):
+    """Anthropic's Messages."""
+
+    def _event(self, kind: str, **fields: object) -> bytes:
+        return _frame({"type": kind, **fields}, kind)
+
+    def opening(self) -> bytes:
+        message: Json = {"id": "msg_1", "type": "message", "role": "assistant", "model": MODEL, "content": []}
+        message |= {
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": {"input_tokens": 1, "output_tokens": 1},
+        }
+        return self._event("message_start", message=message)
+
+    def _open(self, kind: str, block: Json) -> bytes:
+        if self.opened == kind and kind != "tool_use":
+            return b""
+        data = self._close()
+        self.opened, self.index = kind, self.index + 1
+        return data + self._event(
+            "content_block_start", index=self.index, content_block={"type": kind, **block}
+        )
+
+    def _close(self) -> bytes:
+        opened, self.opened = self.opened, None
+        return self._event("content_block_stop", index=self.index) if opened else b""
+
+    def _delta(self, kind: str, **fields: str) -> bytes:
+        return self._event("content_block_delta", index=self.index, delta={"type": kind, **fields})
+
+    def text(self, text: str) -> bytes:
+        return self._open("text", {"text": ""}) + self._delta("text_delta", text=text)
+
+    def thought(self, thought: Thought) -> bytes:
+        if thought.redacted is not None:
+            return self._open("redacted_thinking", {"data": thought.redacted}) + self._close()
+        data = self._open("thinking", {"thinking": "", "signature": ""})
+        if thought.text:
+            data += self._delta("thinking_delta", thinking=thought.text)
+        if thought.signature:
+            data += self._delta("signature_delta", signature=thought.signature) + self._close()
+        return data
+
+    def call(self, call: Call) -> Iterator[bytes]:
+        yield self._open("tool_use", {"id": call.id, "name": call.name, "input": {}})
+        for piece in call.pieces:
+            yield self._delta("input_json_delta", partial_json=piece)
+
+    def fault(self, fault: Fault) -> bytes:
+        return self._event("error", error=self.error(500, fault.kind)["error"])
+
+    def end(self, finish: str, usage: Usage) -> bytes:
+        reasons = {
+            "stop": "end_turn",
+            "tool_calls": "tool_use",
+            "length": "max_tokens",
+            "content_filter": "refusal",
+        }
+        fresh = usage.prompt_tokens - usage.cached_input_tokens - usage.cache_write_tokens
+        counted = {
+            "input_tokens": fresh,
+            "output_tokens": usage.completion_tokens,
+            "cache_read_input_tokens": usage.cached_input_tokens,
+            "cache_creation_input_tokens": usage.cache_write_tokens,
+        }
+        delta = {"stop_reason": reasons[finish], "stop_sequence": None}
+        return (
+            self._close()
+            + self._event("message_delta", delta=delta, usage=counted)
+            + self._event("message_stop")
+        )
+
+    def error(self, status: int, kind: str) -> Json:
+        return {
+            "type": "error",
+            "error": {"type": ERRORS[kind][1], "message": ERRORS[kind][3]},
+            "request_id": "req_1",
+        }
+
+    def user_text(self, body: Json) -> str:
+        return _last_user(body.get("messages"))
+
+    def models(self, names: Sequence[str]) -> Json:
+        return {
+            "data": [{"id": name, "type": "model", "display_name": name} for name in names],
+            "has_more": False,
+        }
+
+
+class Google(Dialect):
+    """Google's streamGenerateContent."""
+
+    def _chunk(self, part: Json, **more: object) -> bytes:
+        candidate: Json = {"content": {"role": "model", "parts": [part] if part else []}, "index": 0}
+        finish = more.pop("finishReason", None)
+        if finish:
+            candidate["finishReason"] = finish
+        return _frame({"candidates": [candidate], "modelVersion": MODEL, "responseId": "resp_1", **more})
+
+    def text(self, text: str) -> bytes:
+        return self._chunk({"text": text})
+
+    def thought(self, thought: Thought) -> bytes:
+        part: Json = {"text": thought.text, "thought": True}
+        return self._chunk(part | ({"thoughtSignature": thought.signature} if thought.signature else {}))
+
+    def call(self, call: Call) -> Iterator[bytes]:
+        arguments = json.loads("".join(call.pieces) or "{}")
+        yield self._chunk({"functionCall": {"name": call.name, "args": arguments, "id": call.id}})
+
+    def fault(self, fault: Fault) -> bytes:
+        return _frame(self.error(500, fault.kind))
+
+    def end(self, finish: str, usage: Usage) -> bytes:
+        reasons = {"stop": "STOP", "tool_calls": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY"}
+        counted = {
+            "promptTokenCount": usage.prompt_tokens,
+            "candidatesTokenCount": usage.completion_tokens - usage.reasoning_tokens,
+            "thoughtsTokenCount": usage.reasoning_tokens,
+            "cachedContentTokenCount": usage.cached_input_tokens,
+            "totalTokenCount": usage.total_tokens,
+        }
+        return self._chunk({}, finishReason=reasons[finish], usageMetadata=counted)
+
+    def error(self, status: int, kind: str) -> Json:
+        return {"error": {"code": status, "message": ERRORS[kind][3], "status": ERRORS[kind][2]}}
+
+    def user_text(self, body: Json) -> str:
+        return _last_user(body.get("contents"))
+
+    def models(self, names: Sequence[str]) -> Json:
+        return {"models": [{"name": f"models/{name}", "inputTokenLimit": 1_048_576} for name in names]}
+
+
+DIALECTS: dict[str, type[Dialect]] = {
+    "chat": Chat,
+    "openai": Responses,
+    "anthropic": Anthropic,
+    "google": Google,
 }
+
+
+def dialect_of(path: str) -> Dialect:
+    """The dialect of a request, by its path."""
+    bare = path.split("?", 1)[0]
+    if bare.endswith("/responses"):
+        return Responses()
+    if bare.endswith("/messages") or "limit=1000" in path:
+        return Anthropic()
+    return Google() if "v1beta" in bare else Chat()

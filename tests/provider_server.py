@@ -1,15 +1,14 @@
-"""A small real HTTP server that plays four model providers, one scripted `Reply` a request. Only for tests.
+"""A model provider for tests: a real HTTP server on 127.0.0.1 that says what it was told to, in four dialects.
 
-It never thinks: what it answers is queued with `then`, or decided by a function of the request. It notes every
-request and the moment its caller hung up, so that a test can say how soon a cancelled question was let go of.
+It speaks Chat Completions, Responses, Anthropic's Messages and Google's streamGenerateContent well enough for the real
+client libraries, and misbehaves on demand. Each request takes the next answer of the script (`answers`); when there is
+none left it repeats what the user said. `asked` records every request and when its caller hung up.
 
     async with ProviderServer() as server:
-        server.then(Reply(text=("Hel", "lo")))
-        ...                                     # ask server.base_url("chat")
-        await server.hung_up(server.seen[0])
+        server.answers.append(Answer("Hel", "lo"))
+        …  # ask server.base_url("chat")
 
-`in_thread()` runs one beside a synchronous test; `python -m tests.provider_server PORT` runs one that says hello
-to everybody.
+`python -m tests.provider_server PORT` serves until it is interrupted.
 """
 
 from __future__ import annotations
@@ -20,287 +19,297 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Self, cast
+from types import TracebackType
+from typing import Self, cast
 
-from tests.provider_dialects import Called, Counts, Frame, Reply, dialect_of, error_body, frames, garbage
+from tests.provider_dialects import DIALECTS, Call, Dialect, Fault, Json, Thought, dialect_of
 
-__all__ = ["Called", "Counts", "ProviderServer", "Reply", "Seen", "in_thread"]
+from runstead.domain.step import Usage
 
-WAIT_S_MAX = 5.0
-MODELS = ("gpt-4o-mini", "text-embedding-3-small")
-HELLO = Reply(text=("Hello ", "from ", "the ", "provider."))
 
-Script = Callable[["Seen"], Reply]
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Go on after `seconds`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """Bytes that are not the dialect, as they go on the wire."""
+
+    data: bytes = b"data: {this is not JSON\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Say nothing more, until the caller hangs up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """Close the connection in mid-sentence."""
+
+
+Act = str | Thought | Call | Fault | Pause | Garbage | Silence | Death | asyncio.Event
+
+
+class Answer:
+    """An answer as a sequence of acts. A string is a token; an event is waited for. `finish` as in `types.Finish`."""
+
+    def __init__(
+        self, *acts: Act, usage: Usage | None = None, finish: str | None = None, ends: bool = True
+    ) -> None:
+        self.acts = acts
+        self.usage = usage or Usage(11, 7)
+        calls = any(isinstance(act, Call) for act in acts)
+        self.finish = finish or ("tool_calls" if calls else "stop")
+        self.ends = ends
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An HTTP error. `kind` is what the body says in the dialect's words: see `provider_dialects.ERRORS`."""
+
+    status: int
+    kind: str = "server"
+    headers: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(slots=True)
-class Seen:
-    """A request as it came. Times are of the monotonic clock, in nanoseconds; `said` counts the pieces sent so far.
-
-    `ended_ns`: the answer was given whole. `closed_ns`: the caller hung up, or the connection ended, before that.
-    """
+class Asked:
+    """One request, and what became of it. Times are nanoseconds of the monotonic clock."""
 
     method: str
     path: str
-    headers: Mapping[str, str]
-    body: dict[str, Any]
-    dialect: str | None
-    connection: int
-    arrived_ns: int
-    said: int = 0
-    ended_ns: int | None = None
-    closed_ns: int | None = None
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    headers: dict[str, str]
+    body: Json
+    began_ns: int
+    hung_up_ns: int | None = None
+    finished: bool = False
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
 
-    @property
-    def model(self) -> str:
-        """The model that was asked for."""
-        named = self.body.get("model")
-        return named if isinstance(named, str) else self.path.rpartition("/")[2].partition(":")[0]
+
+class HungUpError(Exception):
+    """The caller closed the connection."""
 
 
 class ProviderServer:
-    """The server. `seen` holds every question put to a model; `listed` counts questions for the list of models."""
+    """The server. `port` 0 lets the system choose; `models` are the names that its lists give."""
 
-    def __init__(self, script: Script | None = None, *, port: int = 0) -> None:
-        self._script = script
-        self._replies: deque[Reply] = deque()
-        self._port = port
+    def __init__(
+        self, *, port: int = 0, models: tuple[str, ...] = ("gpt-4o", "text-embedding-3-small")
+    ) -> None:
+        self.port = port
+        self.models = models
+        self.answers: deque[Answer | Refusal] = deque()
+        self.asked: list[Asked] = []
+        self.connections = 0
         self._server: asyncio.Server | None = None
-        self._open: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
-        self._connections = 0
-        self.seen: list[Seen] = []
-        self.listed = 0
-        self.models: tuple[str, ...] = MODELS
-        self.arrived = asyncio.Event()
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connection, "127.0.0.1", self._port)
-        self._port = cast("tuple[str, int]", self._server.sockets[0].getsockname())[1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        tasks = [task for task in self._open.values() if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._server.wait_closed()
-
-    @property
-    def url(self) -> str:
-        """Where it listens, without a path."""
-        return f"http://127.0.0.1:{self._port}"
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._left = asyncio.Event()
 
     def base_url(self, kind: str) -> str:
-        """The base URL as the settings of a provider of that kind have it."""
-        return self.url + ("/v1" if kind in {"chat", "openai"} else "")
+        """The base URL for a provider of that kind (`settings.ProviderSettings.kind`)."""
+        return f"http://127.0.0.1:{self.port}{DIALECTS[kind].prefix}"
 
-    def then(self, *replies: Reply) -> None:
-        """Queue what the next requests are answered. With nothing queued and no script, everybody is told HELLO."""
-        self._replies.extend(replies)
+    @property
+    def questions(self) -> list[Asked]:
+        """The requests for answers, without those for lists."""
+        return [asked for asked in self.asked if asked.method == "POST"]
 
-    async def request(self, number: int = 0) -> Seen:
-        """The request of that number, once it has come."""
-        async with asyncio.timeout(WAIT_S_MAX):
-            while len(self.seen) <= number:
-                self.arrived.clear()
-                await self.arrived.wait()
-        return self.seen[number]
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=64 * 1024 * 1024)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
 
-    async def has_said(self, seen: Seen, pieces: int) -> None:
-        """Wait until that many pieces of an answer were sent."""
-        await self._until(seen, lambda: seen.said >= pieces)
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        server = self._server
+        assert server is not None
+        server.close()
+        for writer in tuple(self._writers):
+            writer.transport.abort()
+        if self._writers:
+            self._left.clear()
+            await self._left.wait()
+        await server.wait_closed()
 
-    async def hung_up(self, seen: Seen) -> int:
-        """Wait until the caller of a request hung up; when that was."""
-        await self._until(seen, lambda: seen.closed_ns is not None)
-        assert seen.closed_ns is not None
-        return seen.closed_ns
-
-    async def _until(self, seen: Seen, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(WAIT_S_MAX):
-            while not true():
-                seen.changed.clear()
-                await seen.changed.wait()
-
-    # --- one connection
-
-    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections += 1
-        number = self._connections
-        self._open[writer] = asyncio.current_task()
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self._writers.add(writer)
         try:
-            while (seen := await _request(reader, number)) is not None:
-                await self._serve(seen, reader, writer)
-                if writer.is_closing():
+            while (asked := await _read(reader)) is not None:
+                self.asked.append(asked)
+                if not await self._handle(asked, reader, writer):
                     break
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the caller is gone, or the server stops: both end the connection
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
         finally:
-            del self._open[writer]
-            writer.close()
+            writer.transport.abort()
+            self._writers.discard(writer)
+            if not self._writers:
+                self._left.set()
 
-    async def _serve(self, seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if seen.method == "GET" and seen.path.partition("?")[0].endswith("/models"):
-            self.listed += 1
-            _answer(writer, 200, self._list(seen))
-        elif seen.dialect is None:
-            _answer(writer, 404, b'{"error": {"message": "no such path"}}')
-        else:
-            self.seen.append(seen)
-            self.arrived.set()
-            async with _noting_hang_up(seen, reader, writer):
-                await self._reply(seen, writer)
-        await writer.drain()
+    async def _handle(self, asked: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Answer one request while watching for the caller to leave. True where the connection can go on."""
+        kept: list[bool] = []
 
-    def _list(self, seen: Seen) -> bytes:
-        if seen.path.startswith("/v1beta/"):
-            entries = [
-                {"name": f"models/{name}", "inputTokenLimit": 5000, "outputTokenLimit": 500}
-                for name in self.models
-            ]
-            return json.dumps({"models": entries}).encode()
-        data = [{"id": name, "object": "model", "created": 1, "owned_by": "tests"} for name in self.models]
-        return json.dumps({"object": "list", "data": data, "has_more": False}).encode()
-
-    async def _reply(self, seen: Seen, writer: asyncio.StreamWriter) -> None:
-        reply = (
-            self._script(seen)
-            if self._script is not None
-            else self._replies.popleft()
-            if self._replies
-            else HELLO
-        )
-        assert seen.dialect is not None
-        if reply.first_s:
-            await asyncio.sleep(reply.first_s)
-        if reply.status != 200:
-            more = {"retry-after": reply.retry_after} if reply.retry_after else {}
-            _answer(writer, reply.status, error_body(seen.dialect, reply), **more)
-            seen.ended_ns = time.monotonic_ns()
-            return
-        writer.write(_head(200, {"content-type": "text/event-stream", "transfer-encoding": "chunked"}))
-        for frame in frames(seen.dialect, reply, seen.model):
-            if frame.said and not await self._may_say(seen, reply, writer):
-                return
-            await self._write(seen, frame, writer)
-        writer.write(b"0\r\n\r\n")
-        seen.ended_ns = time.monotonic_ns()
-        seen.changed.set()
-
-    async def _may_say(self, seen: Seen, reply: Reply, writer: asyncio.StreamWriter) -> bool:
-        """Wait for the next piece's time; False where a fault takes its place and ends the answer."""
-        assert seen.dialect is not None
-        if seen.said == reply.silent_after:
-            await asyncio.Event().wait()
-        if seen.said == reply.dies_after:
-            writer.close()
-            return False
-        if seen.said == reply.garbage_after:
-            writer.write(_chunk(garbage(seen.dialect)))
-        if reply.delay_s and seen.said:
-            await asyncio.sleep(reply.delay_s)
-        return True
-
-    async def _write(self, seen: Seen, frame: Frame, writer: asyncio.StreamWriter) -> None:
-        writer.write(_chunk(frame.data))
-        await writer.drain()
-        if frame.said:
-            seen.said += 1
-            seen.changed.set()
-
-
-@asynccontextmanager
-async def _noting_hang_up(
-    seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> AsyncGenerator[None]:
-    """Watch the connection while it is answered: end the answer, and note when, if the caller leaves."""
-    answering = asyncio.current_task()
-    assert answering is not None
-
-    async def watch() -> None:
-        # Nobody sends a second request before the answer, so whatever is read here is the end of the connection.
-        with suppress(ConnectionError):  # a reset is a hang-up too
-            await reader.read(1)
-        seen.closed_ns = time.monotonic_ns()
-        seen.changed.set()
-        writer.close()
-        answering.cancel()
-
-    async with asyncio.TaskGroup() as group:
-        watching = group.create_task(watch())
-        try:
-            yield
-        finally:
+        async def answer() -> None:
+            kept.append(await self._answer(asked, writer))
             watching.cancel()
 
+        async def watch() -> None:
+            try:
+                data = await reader.read(1)
+            except ConnectionError:
+                data = b""
+            assert not data, "a second request before the first was answered"
+            raise HungUpError
 
-async def _request(reader: asyncio.StreamReader, connection: int) -> Seen | None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                watching = group.create_task(watch())
+                group.create_task(answer())
+        except* (HungUpError, ConnectionError):
+            asked.hung_up_ns = time.monotonic_ns()
+        asked.gone.set()
+        return bool(kept and kept[0])
+
+    async def _answer(self, asked: Asked, writer: asyncio.StreamWriter) -> bool:
+        dialect = dialect_of(asked.path)
+        if asked.method == "GET":
+            _send(writer, 200, json.dumps(dialect.models(self.models)).encode())
+            return True
+        script = self.answers.popleft() if self.answers else Answer(*_echo(dialect, asked.body))
+        if isinstance(script, Refusal):
+            body = json.dumps(dialect.error(script.status, script.kind)).encode()
+            _send(writer, script.status, body, script.headers)
+            asked.finished = True
+            return True
+        head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+        writer.write(head.encode())
+        dialect.begin(asked.body)
+        _chunk(writer, dialect.opening())
+        for act in script.acts:
+            if not await _play(act, dialect, writer):
+                return False
+        if script.ends:
+            _chunk(writer, dialect.end(script.finish, script.usage))
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+        asked.finished = True
+        return True
+
+
+async def _play(act: Act, dialect: Dialect, writer: asyncio.StreamWriter) -> bool:
+    """Carry out one act; False where the connection is over."""
+    match act:
+        case Pause():
+            await asyncio.sleep(act.seconds)
+        case asyncio.Event():
+            await act.wait()
+        case Garbage():
+            _chunk(writer, act.data)
+        case Silence():
+            await asyncio.Event().wait()
+        case Death():
+            await writer.drain()
+            return False
+        case Fault():
+            _chunk(writer, dialect.fault(act))
+        case Thought():
+            _chunk(writer, dialect.thought(act))
+        case Call():
+            for frame in dialect.call(act):
+                _chunk(writer, frame)
+        case _:
+            _chunk(writer, dialect.text(str(act)))
+    await writer.drain()
+    return True
+
+
+async def _read(reader: asyncio.StreamReader) -> Asked | None:
     try:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:
         return None
-    first, *lines = head.split("\r\n")
-    headers = {
-        name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)
-    }
-    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    first, *lines = head.decode("latin-1").strip().split("\r\n")
     method, path, _ = first.split(" ", 2)
-    parsed: dict[str, Any] = json.loads(body) if body else {}
-    return Seen(method, path, headers, parsed, dialect_of(path), connection, time.monotonic_ns())
+    headers = {k.strip().lower(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
+    raw = await reader.readexactly(int(headers.get("content-length", "0")))
+    body = cast("Json", json.loads(raw)) if raw else {}
+    return Asked(method, path, headers, body, time.monotonic_ns())
 
 
-def _head(status: int, headers: Mapping[str, str]) -> bytes:
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"HTTP/1.1 {status} Scripted\r\n{lines}\r\n".encode()
+def _send(
+    writer: asyncio.StreamWriter, status: int, body: bytes, headers: dict[str, str] | None = None
+) -> None:
+    lines = {"content-type": "application/json", "content-length": str(len(body)), **(headers or {})}
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    writer.write(f"HTTP/1.1 {status} Said\r\n{head}\r\n".encode() + body)
 
 
-def _answer(writer: asyncio.StreamWriter, status: int, body: bytes, **headers: str) -> None:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    writer.write(
-        _head(status, {"content-type": "application/json", "content-length": str(len(body)), **named}) + body
-    )
+def _chunk(writer: asyncio.StreamWriter, data: bytes) -> None:
+    if data:
+        writer.write(b"%x\r\n%s\r\n" % (len(data), data))
 
 
-def _chunk(data: bytes) -> bytes:
-    return b"%x\r\n%s\r\n" % (len(data), data)
+def _echo(dialect: Dialect, body: Json) -> list[str]:
+    words = dialect.user_text(body).split(" ")
+    return [f"{word} " for word in words[:-1]] + words[-1:] if any(words) else ["Hello."]
 
 
 @contextmanager
-def in_thread(script: Script | None = None) -> Generator[ProviderServer]:
-    """A server in a thread of its own, for a test that has no event loop. Use only `then`, `url`, `seen` from outside."""
-    ready = threading.Event()
-    found: list[tuple[ProviderServer, asyncio.AbstractEventLoop, asyncio.Event]] = []
+def in_thread(make: Callable[[], ProviderServer] = ProviderServer) -> Generator[ProviderServer]:
+    """A server with a loop of its own, for tests that have none. Touch its `answers` only between requests."""
+    ready, stop = threading.Event(), threading.Event()
+    servers: list[ProviderServer] = []
 
     async def serve() -> None:
-        stop = asyncio.Event()
-        async with ProviderServer(script) as server:
-            found.append((server, asyncio.get_running_loop(), stop))
+        async with make() as server:
+            servers.append(server)
             ready.set()
-            await stop.wait()
+            await asyncio.to_thread(stop.wait)
 
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="provider-server")
+    thread = threading.Thread(target=asyncio.run, args=(serve(),), name="provider-server", daemon=True)
     thread.start()
-    assert ready.wait(WAIT_S_MAX)
-    server, loop, stop = found[0]
+    assert ready.wait(10), "the provider server did not start"
     try:
-        yield server
+        yield servers[0]
     finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
+        stop.set()
+        thread.join(10)
 
 
-async def _serve_for_ever(port: int) -> None:
+async def _main(port: int) -> None:
     async with ProviderServer(port=port) as server:
-        sys.stdout.write(f"{server.url}\n")
-        sys.stdout.flush()
+        print(f"http://127.0.0.1:{server.port}", flush=True)  # noqa: T201
         await asyncio.Event().wait()
 
 
+__all__ = [
+    "Act",
+    "Answer",
+    "Asked",
+    "Call",
+    "Death",
+    "Fault",
+    "Garbage",
+    "Pause",
+    "ProviderServer",
+    "Refusal",
+    "Silence",
+    "Thought",
+    "in_thread",
+]
+
 if __name__ == "__main__":
-    asyncio.run(_serve_for_ever(int(sys.argv[1])))
+    try:
+        asyncio.run(_main(int(sys.argv[1])))
+    except KeyboardInterrupt:
+        sys.exit(0)
