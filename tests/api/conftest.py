@@ -1,10 +1,13 @@
-"""A whole API over a real store, without an engine: what routes of resources need. Every answer is held to its declared type."""
+"""A whole API over a real store, without an engine: what routes of resources need.
+
+Every answer is held to its declared type.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -126,9 +129,9 @@ def serving(tmp_path: Path) -> Serving:
     """How to serve an API of one's own."""
 
     @asynccontextmanager
-    async def serve(**given: Any) -> AsyncIterator[Api]:
+    async def serve(**given: Any) -> AsyncGenerator[Api]:
         openai = ProviderSettings("openai", "chat", "http://127.0.0.1:9/v1")
-        settings = Settings(**{"providers": (openai,), **given})
+        settings = replace(Settings(providers=(openai,)), **given)
         db, clock, ids = SqliteDatabase(tmp_path / "api.db"), ManualClock(), CountingIds()
         await db.write(_create)
         await db.write(actors.ensure_defaults, clock.now())
@@ -137,9 +140,7 @@ def serving(tmp_path: Path) -> Serving:
         cancellation = RecordingCancellation(db, log, clock)
         admission = Admission(db, clock, ids, encode, _nothing, lambda: lifecycle.stopping)
         app = create_api(
-            Services(
-                settings, clock, ids, db, log, FixedGateway(), admission, cancellation, lifecycle
-            )
+            Services(settings, clock, ids, db, log, FixedGateway(), admission, cancellation, lifecycle)
         )
         transport = httpx.ASGITransport(app=app)
         agent = {"user-agent": "test"}

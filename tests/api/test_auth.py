@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 from starlette.datastructures import Headers
+from tests.api.conftest import Api, Serving
 
 from runstead.api.auth import BELIEVED_S, is_sdk1
 from runstead.ids import DEFAULT_USER, UserId
 from runstead.settings import Secret
 from runstead.store import keys
-from tests.api.conftest import Api, Serving
 
-pytestmark = pytest.mark.anyio
 UNKNOWN = "user-11111111-1111-4111-8111-111111111111"
 
 
@@ -47,9 +46,7 @@ async def test_open_server_is_not_driven_under_a_strange_name(api: Api) -> None:
 async def test_named_user_acts_for_itself(api: Api) -> None:
     user = await _user(api)
     mine = await api.agent()
-    theirs = await api.json(
-        "POST", "/v1/agents/", json={"model": "runstead/demo"}, headers={"user_id": user}
-    )
+    theirs = await api.json("POST", "/v1/agents/", json={"model": "runstead/demo"}, headers={"user_id": user})
     assert theirs["created_by_id"] == user
     listed = await api.json("GET", "/v1/agents/", headers={"user_id": user})
     assert [each["id"] for each in listed] == [theirs["id"]]

@@ -8,11 +8,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
-
-from runstead.api.middleware import Edge
 from tests.api.conftest import Api, Serving
 
-pytestmark = pytest.mark.anyio
+from runstead.api.middleware import Edge
 
 
 async def _chunks(count: int, size: int) -> AsyncIterator[bytes]:
@@ -28,9 +26,7 @@ async def test_latest_stands_for_v1(api: Api) -> None:
 async def test_bodies_over_the_limit_are_refused_declared_or_not(serving: Serving) -> None:
     async with serving(body_bytes_max=1000) as api:
         refused = await api.json("POST", "/v1/blocks/", 413, content=b"x" * 1001)
-        assert refused == {
-            "detail": "The body is larger than 1000 bytes (RUNSTEAD_BODY_BYTES_MAX)."
-        }
+        assert refused == {"detail": "The body is larger than 1000 bytes (RUNSTEAD_BODY_BYTES_MAX)."}
         assert await api.json("POST", "/v1/blocks/", 413, content=_chunks(5, 500)) == refused
         huge = {"content-length": "9" * 5000}
         await api.json("POST", "/v1/blocks/", 413, content=b"x", headers=huge)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
+import anyio
 from tests.api.conftest import Api
 
-pytestmark = pytest.mark.anyio
-CHECK = Path(__file__).parents[3] / "shared" / "api" / "check_contract.py"
 # What this test answers for; the operations on runs and messages are their own tests'.
 MINE = ("agents", "blocks", "models", "health", "ready", "admin")
 
@@ -24,11 +20,7 @@ async def test_references_resolve_and_operations_have_answers(api: Api) -> None:
     for reference in text.split('"$ref": "')[1:]:
         name = reference.split('"')[0].removeprefix("#/components/schemas/")
         assert name in schemas
-    ids = [
-        operation["operationId"]
-        for path in document["paths"].values()
-        for operation in path.values()
-    ]
+    ids = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
     assert len(ids) == len(set(ids))
     assert "/v1/agents/" in document["paths"]
     assert not any(path.startswith("/latest") for path in document["paths"])
@@ -45,12 +37,13 @@ async def test_lists_say_how_they_are_asked(api: Api) -> None:
     assert "parameters" not in document["paths"]["/v1/health/"]["get"]
 
 
-@pytest.mark.skipif(not CHECK.exists(), reason="the shared contracts are not beside this checkout")
-async def test_nothing_is_missing_of_the_contracts(api: Api, tmp_path: Path) -> None:
+async def test_nothing_is_missing_of_the_contracts(api: Api, tmp_path: Path, shared_facts: Path) -> None:
     ours = tmp_path / "openapi.json"
     ours.write_bytes((await api.client.get("/openapi.json")).content)
-    command = [sys.executable, str(CHECK), str(ours), "--scope", "core", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    check = str(shared_facts / "api" / "check_contract.py")
+    done = await anyio.run_process(
+        [sys.executable, check, str(ours), "--scope", "core", "--json"], check=False
+    )
     problems = json.loads(done.stdout)["problems"]
     noun = [problem.split("/v1/")[1].split("/")[0].rstrip(":") for problem in problems]
     missing = [p for p, n in zip(problems, noun, strict=True) if n in MINE and "/messages" not in p]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.api.conftest import Api
 
 from runstead.api.problems import problem, problem_body
 from runstead.errors import (
@@ -14,9 +15,6 @@ from runstead.errors import (
     Unauthenticated,
     Unavailable,
 )
-from tests.api.conftest import Api
-
-pytestmark = pytest.mark.anyio
 
 
 async def test_unknown_routes_and_methods_are_answered_in_json(api: Api) -> None:
@@ -87,9 +85,10 @@ async def test_many_errors_are_cut(api: Api) -> None:
 async def test_errors_say_when_to_come_back() -> None:
     assert problem(Unavailable("x")).headers["retry-after"] == "1"
     assert problem(Unauthenticated()).headers["www-authenticate"] == "Bearer"
-    assert "www-authenticate" not in problem(
-        ModelError(ModelErrorKind.AUTHENTICATION, "The provider refused the key.")
-    ).headers
+    assert (
+        "www-authenticate"
+        not in problem(ModelError(ModelErrorKind.AUTHENTICATION, "The provider refused the key.")).headers
+    )
 
 
 async def test_what_errors_say() -> None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import pytest
-
-from runstead.api.router import Json, answer_of, answers
 from tests.api.conftest import Api
 
-pytestmark = pytest.mark.anyio
+from runstead.api.router import Json, answer_of, answers
 
 
 async def test_routes_answer_with_and_without_a_closing_slash(api: Api) -> None:

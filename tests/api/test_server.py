@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
 from fastapi.routing import APIRoute
+from tests.api.conftest import Api
 
 from runstead.api.auth import principal
 from runstead.api.router import answer_of
-from tests.api.conftest import Api
 
-pytestmark = pytest.mark.anyio
 OPEN = {"/v1/health/", "/v1/ready/"}
 
 

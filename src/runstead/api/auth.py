@@ -1,7 +1,8 @@
 """Who calls: from a request's headers to a `Principal`, without asking the database on every request.
 
-Open only while there is neither a key nor a password and only this machine can reach the server; then everyone is the
-default user, if they name this machine as such. What was looked up is believed for `BELIEVED_S`, so a key revoked by another process ends within that time.
+Open only while there is neither a key nor a password and only this machine can reach the server; then everyone who names
+this machine as such is the default user. What was looked up is believed for `BELIEVED_S`, so a key that another process
+revokes ends within that time.
 """
 
 from __future__ import annotations

@@ -38,9 +38,7 @@ _HEADERS: Mapping[str, str] = {
 
 def describe(app: FastAPI) -> Document:
     """The document of an application."""
-    document = get_openapi(
-        title=app.title, version=app.version, summary=app.summary, routes=app.routes
-    )
+    document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
     routes = [route for route in app.routes if isinstance(route, APIRoute) and route.include_in_schema]
     schemas, definitions = _answer_schemas(routes)
     components = document.setdefault("components", {}).setdefault("schemas", {})

@@ -45,21 +45,28 @@ _BASE_TOOLS: dict[AgentType, tuple[str, ...]] = {
 }
 
 _MEMORY = (
-    "Part of what you see is your memory: labelled blocks of text that stay with you from one conversation to the next. "
-    "What stands in them, you know; what you learn and want to know later, write into them with your memory tools, "
-    "briefly and in the block it belongs to. Older messages may have left your sight: search for them before you say that "
-    "you do not know."
+    "Part of what you see is your memory: labelled blocks of text that stay with you from one conversation to the "
+    "next. What stands in them, you know; what you learn and want to know later, write into them with your memory "
+    "tools, briefly and in the block it belongs to. Older messages may have left your sight: search for them before "
+    "you say that you do not know."
 )
-_ANSWERS = "Answer the person plainly, in their language. Use a tool when it gets you what you need, and say so when it fails."
+_ANSWERS = (
+    "Answer the person plainly, in their language. Use a tool when it gets you what you need, and say so when it "
+    "fails."
+)
 _SPEAKS_BY_TOOL = (
     "The person sees only what you say with the send_message tool; everything else that you write is a thought of yours. "
     "Once you have said what there is to say, you rest until the next message."
 )
 _KEEPS = (
-    "You look after an assistant's memory while it rests. Read what was said since you last did, and bring the memory blocks "
-    "up to date: write down what is new, correct what is no longer so, join what is said twice. Speak to no one."
+    "You look after an assistant's memory while it rests. Read what was said since you last did, and bring the memory "
+    "blocks up to date: write down what is new, correct what is no longer so, join what is said twice. Speak to no "
+    "one."
 )
-_WORKS = "You carry out one task at a time with the tools you are given, and end with its result. You remember nothing between tasks."
+_WORKS = (
+    "You carry out one task at a time with the tools you are given, and end with its result. You remember nothing "
+    "between tasks."
+)
 _VOICE = "What you say is read aloud: use short sentences, and no lists, tables or code."
 _PROMPTS: dict[AgentType, str] = {
     AgentType.LETTA_V1: f"You are an assistant with a lasting memory. {_ANSWERS}\n\n{_MEMORY}",
@@ -82,9 +89,7 @@ def base_rules(kind: AgentType) -> tuple[ToolRule, ...]:
     tools = _BASE_TOOLS[kind]
     if SEND_MESSAGE not in tools:
         return ()
-    return tuple(
-        ToolRule("exit_loop" if name == SEND_MESSAGE else "continue_loop", name) for name in tools
-    )
+    return tuple(ToolRule("exit_loop" if name == SEND_MESSAGE else "continue_loop", name) for name in tools)
 
 
 def default_prompt(kind: AgentType) -> str:

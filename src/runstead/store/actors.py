@@ -20,12 +20,8 @@ from runstead.store.schema import organizations, users
 DEFAULT_ORGANIZATION_NAME = "default_org"
 DEFAULT_USER_NAME = "default_user"
 
-_FIND_USER = select(users).where(
-    users.c.id == bindparam("user_id"), users.c.is_deleted.is_(False)
-)
-_FIND_ORGANIZATION = select(organizations).where(
-    organizations.c.id == bindparam("organization_id")
-)
+_FIND_USER = select(users).where(users.c.id == bindparam("user_id"), users.c.is_deleted.is_(False))
+_FIND_ORGANIZATION = select(organizations).where(organizations.c.id == bindparam("organization_id"))
 
 
 def ensure_defaults(conn: Connection, now: datetime) -> None:
@@ -75,9 +71,7 @@ def update_organization(conn: Connection, organization: Organization) -> None:
 def delete_organization(conn: Connection, organization_id: OrganizationId) -> None:
     """Delete an organization. Raises `Conflict` while it has users, deleted ones included."""
     if conn.scalar(select(exists().where(users.c.organization_id == organization_id))):
-        raise Conflict(
-            f"Organization {organization_id} has users, or had some whose work is kept; it stays."
-        )
+        raise Conflict(f"Organization {organization_id} has users, or had some whose work is kept; it stays.")
     conn.execute(delete(organizations).where(organizations.c.id == organization_id))
 
 
@@ -125,7 +119,7 @@ def _organization(row: Row[Any]) -> Organization:
     return Organization(
         id=OrganizationId(row.id),
         name=row.name,
-        created_at=from_us(row.created_at),
+        created_at=from_us(int(row.created_at)),
         privileged_tools=row.privileged_tools,
     )
 
@@ -135,7 +129,7 @@ def _user(row: Row[Any]) -> User:
         id=UserId(row.id),
         organization_id=OrganizationId(row.organization_id),
         name=row.name,
-        created_at=from_us(row.created_at),
-        updated_at=from_us(row.updated_at),
+        created_at=from_us(int(row.created_at)),
+        updated_at=from_us(int(row.updated_at)),
         is_deleted=row.is_deleted,
     )

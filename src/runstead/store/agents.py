@@ -37,9 +37,7 @@ from runstead.store.pages import Page, paged
 from runstead.store.schema import agent_tags
 from runstead.store.schema import agents as table
 
-_FIND = select(table).where(
-    table.c.id == bindparam("agent_id"), table.c.user_id == bindparam("user_id")
-)
+_FIND = select(table).where(table.c.id == bindparam("agent_id"), table.c.user_id == bindparam("user_id"))
 _NOTE_RUN = (
     update(table)
     .where(table.c.id == bindparam("agent"), table.c.user_id == bindparam("actor"))
@@ -105,21 +103,16 @@ def find_record(conn: Connection, user_id: UserId, agent_id: str) -> AgentRecord
     return None if agent is None else _record(conn, agent)
 
 
-def list_records(
-    conn: Connection, user_id: UserId, where: AgentFilter, page: Page
-) -> list[AgentRecord]:
+def list_records(conn: Connection, user_id: UserId, where: AgentFilter, page: Page) -> list[AgentRecord]:
     """A page of an actor's agents, with what belongs to them. Raises `NotFound` for an unknown cursor."""
     found = list_agents(conn, user_id, where, page)
     held = blocks.blocks_of_agents(conn, user_id, [agent.id for agent in found])
     return [
-        AgentRecord(agent, held[agent.id], messages.context_ids(conn, user_id, agent.id))
-        for agent in found
+        AgentRecord(agent, held[agent.id], messages.context_ids(conn, user_id, agent.id)) for agent in found
     ]
 
 
-def change_agent(
-    conn: Connection, agent: Agent, block_ids: Sequence[str] | None
-) -> AgentRecord:
+def change_agent(conn: Connection, agent: Agent, block_ids: Sequence[str] | None) -> AgentRecord:
     """Write an agent, and which blocks it holds where `block_ids` says so. Raises `NotFound` for an unknown block."""
     update_agent(conn, agent)
     if block_ids is not None:
@@ -167,9 +160,7 @@ def update_agent(conn: Connection, agent: Agent) -> None:
     row = _row(agent)
     for name in ("last_run_completion", "last_run_duration_ms", "last_stop_reason"):
         del row[name]
-    conn.execute(
-        update(table).where(table.c.id == agent.id, table.c.user_id == agent.user_id).values(row)
-    )
+    conn.execute(update(table).where(table.c.id == agent.id, table.c.user_id == agent.user_id).values(row))
     conn.execute(delete(agent_tags).where(agent_tags.c.agent_id == agent.id))
     _write_tags(conn, agent)
 
@@ -230,9 +221,7 @@ def _conditions(where: AgentFilter) -> list[ColumnElement[bool]]:
         (_extra("template_id"), where.template_id),
         (_extra("base_template_id"), where.base_template_id),
     )
-    found: list[ColumnElement[bool]] = [
-        column == value for column, value in plain if value is not None
-    ]
+    found: list[ColumnElement[bool]] = [column == value for column, value in plain if value is not None]
     if where.nothing:
         found.append(literal(value=False))
     if where.query_text:
@@ -317,6 +306,7 @@ def _rule(rule: ToolRule) -> dict[str, object]:
 
 def _agent(row: Row[Any]) -> Agent:
     document = unpack(row.document)
+    last_run_completion: int | None = row.last_run_completion
     return Agent(
         id=AgentId(row.id),
         user_id=UserId(row.user_id),
@@ -324,8 +314,8 @@ def _agent(row: Row[Any]) -> Agent:
         agent_type=row.agent_type,
         model=row.model,
         system=row.system,
-        created_at=from_us(row.created_at),
-        updated_at=from_us(row.updated_at),
+        created_at=from_us(int(row.created_at)),
+        updated_at=from_us(int(row.updated_at)),
         context_window_tokens=document["context_window_tokens"],
         settings=ModelSettings(**document.get("settings", {})),
         tools=tuple(document.get("tools", ())),
@@ -338,7 +328,7 @@ def _agent(row: Row[Any]) -> Agent:
         hidden=row.hidden,
         metadata=document.get("metadata", {}),
         extra=document.get("extra", {}),
-        last_run_completion=from_us(row.last_run_completion),
+        last_run_completion=from_us(last_run_completion),
         last_run_duration_ms=row.last_run_duration_ms,
         last_stop_reason=row.last_stop_reason,
     )

@@ -35,15 +35,11 @@ from runstead.store.pages import Page, paged
 from runstead.store.schema import agent_blocks, agents, block_tags
 from runstead.store.schema import blocks as table
 
-_FIND = select(table).where(
-    table.c.id == bindparam("block_id"), table.c.user_id == bindparam("user_id")
-)
+_FIND = select(table).where(table.c.id == bindparam("block_id"), table.c.user_id == bindparam("user_id"))
 _OF_AGENT = (
     select(table)
     .join(agent_blocks, agent_blocks.c.block_id == table.c.id)
-    .where(
-        agent_blocks.c.agent_id == bindparam("agent_id"), table.c.user_id == bindparam("user_id")
-    )
+    .where(agent_blocks.c.agent_id == bindparam("agent_id"), table.c.user_id == bindparam("user_id"))
     .order_by(table.c.created_at, table.c.id)
 )
 
@@ -112,12 +108,8 @@ def update_block(conn: Connection, block: Block) -> None:
     if conn.scalar(select(taken)):
         raise Conflict(f"An agent that holds this block has another one with the label '{block.label}'.")
     row = _row(block)
-    conn.execute(
-        update(table).where(table.c.id == block.id, table.c.user_id == block.user_id).values(row)
-    )
-    conn.execute(
-        update(agent_blocks).where(agent_blocks.c.block_id == block.id).values(label=block.label)
-    )
+    conn.execute(update(table).where(table.c.id == block.id, table.c.user_id == block.user_id).values(row))
+    conn.execute(update(agent_blocks).where(agent_blocks.c.block_id == block.id).values(label=block.label))
     conn.execute(delete(block_tags).where(block_tags.c.block_id == block.id))
     _write_tags(conn, block)
 
@@ -174,9 +166,7 @@ def find_by_label(conn: Connection, user_id: UserId, agent_id: str, label: str) 
     return None if row is None else _block(row)
 
 
-def list_agent_blocks(
-    conn: Connection, user_id: UserId, agent_id: str, page: Page
-) -> list[Block]:
+def list_agent_blocks(conn: Connection, user_id: UserId, agent_id: str, page: Page) -> list[Block]:
     """A page of the blocks that an agent holds. Raises `NotFound` for an unknown cursor."""
     held = select(agent_blocks.c.block_id).where(agent_blocks.c.agent_id == agent_id)
     scope = (table.c.user_id == user_id) & table.c.id.in_(held)
@@ -194,17 +184,24 @@ def attach(conn: Connection, agent_id: AgentId, block: Block) -> None:
         return
     if held is not None:
         raise Conflict(f"Agent {agent_id} has a block with the label '{block.label}' already: {held}.")
-    conn.execute(
-        insert(agent_blocks).values(agent_id=agent_id, label=block.label, block_id=block.id)
-    )
+    conn.execute(insert(agent_blocks).values(agent_id=agent_id, label=block.label, block_id=block.id))
 
 
-def detach(conn: Connection, agent_id: AgentId, block_id: BlockId) -> None:
-    """Take a block from an agent; the block stays."""
+def attach_to(conn: Connection, user_id: UserId, agent_id: AgentId, block_id: BlockId) -> bool:
+    """Give an agent one of its actor's blocks; False where there is no such agent or block. Raises as `attach` does."""
+    mine = exists().where(agents.c.id == agent_id, agents.c.user_id == user_id)
+    block = find_block(conn, user_id, block_id)
+    if block is None or not conn.scalar(select(mine)):
+        return False
+    attach(conn, agent_id, block)
+    return True
+
+
+def detach(conn: Connection, user_id: UserId, agent_id: AgentId, block_id: BlockId) -> None:
+    """Take a block from an agent of this actor; the block stays."""
+    mine = select(agents.c.id).where(agents.c.id == agent_id, agents.c.user_id == user_id)
     conn.execute(
-        delete(agent_blocks).where(
-            agent_blocks.c.agent_id == agent_id, agent_blocks.c.block_id == block_id
-        )
+        delete(agent_blocks).where(agent_blocks.c.agent_id.in_(mine), agent_blocks.c.block_id == block_id)
     )
 
 
@@ -312,8 +309,8 @@ def _block(row: Row[Any]) -> Block:
         user_id=UserId(row.user_id),
         label=row.label,
         value=row.value,
-        created_at=from_us(row.created_at),
-        updated_at=from_us(row.updated_at),
+        created_at=from_us(int(row.created_at)),
+        updated_at=from_us(int(row.updated_at)),
         limit_chars=row.limit_chars,
         description=row.description,
         read_only=row.read_only,

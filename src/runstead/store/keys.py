@@ -23,9 +23,7 @@ KEY_PREFIX = "rs-"
 KEY_BYTES = 32
 _HINT_CHARS = 4
 
-_BY_DIGEST = select(table).where(
-    table.c.digest == bindparam("digest"), table.c.revoked_at.is_(None)
-)
+_BY_DIGEST = select(table).where(table.c.digest == bindparam("digest"), table.c.revoked_at.is_(None))
 _ANY = select(exists().where(table.c.revoked_at.is_(None)))
 
 
@@ -86,9 +84,7 @@ def list_keys(conn: Connection) -> list[ApiKey]:
 def revoke_key(conn: Connection, key_id: str, now: datetime) -> ApiKey:
     """End a key for good; doing it again changes nothing. Raises `NotFound`."""
     conn.execute(
-        update(table)
-        .where(table.c.id == key_id, table.c.revoked_at.is_(None))
-        .values(revoked_at=to_us(now))
+        update(table).where(table.c.id == key_id, table.c.revoked_at.is_(None)).values(revoked_at=to_us(now))
     )
     row = conn.execute(select(table).where(table.c.id == key_id)).first()
     if row is None:
@@ -102,6 +98,8 @@ def touch_key(conn: Connection, key_id: KeyId, now: datetime) -> None:
 
 
 def _key(row: Row[Any]) -> ApiKey:
+    last_used_at: int | None = row.last_used_at
+    revoked_at: int | None = row.revoked_at
     return ApiKey(
         id=KeyId(row.id),
         user_id=UserId(row.user_id),
@@ -109,7 +107,7 @@ def _key(row: Row[Any]) -> ApiKey:
         hint=row.hint,
         digest=row.digest,
         admin=row.admin,
-        created_at=from_us(row.created_at),
-        last_used_at=from_us(row.last_used_at),
-        revoked_at=from_us(row.revoked_at),
+        created_at=from_us(int(row.created_at)),
+        last_used_at=from_us(last_used_at),
+        revoked_at=from_us(revoked_at),
     )

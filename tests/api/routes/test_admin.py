@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
-from runstead.ids import DEFAULT_ORGANIZATION, DEFAULT_USER
 from tests.api.conftest import Api
 
-pytestmark = pytest.mark.anyio
+from runstead.ids import DEFAULT_ORGANIZATION, DEFAULT_USER
+
 UNKNOWN = "user-11111111-1111-4111-8111-111111111111"
 
 

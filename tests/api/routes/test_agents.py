@@ -5,24 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.api.conftest import Api
 
 from runstead.domain.message import Message, Role, TextPart, ToolCall
 from runstead.domain.run import Run, RunStatus, RunType
 from runstead.ids import DEFAULT_ORGANIZATION, DEFAULT_USER, AgentId, MessageId, RunId
 from runstead.store import agents as agent_store
 from runstead.store import messages, runs
-from tests.api.conftest import Api
 
-pytestmark = pytest.mark.anyio
 NOBODY = "agent-11111111-1111-4111-8111-111111111111"
 SDK1 = {"x-stainless-package-version": "1.12.1"}
 
 
 async def _history(api: Api, agent: dict[str, Any]) -> list[Message]:
     where = messages.MessageFilter(agent_id=AgentId(agent["id"]))
-    return await api.db.read(
-        messages.list_messages, DEFAULT_USER, where, messages.MessagePage()
-    )
+    return await api.db.read(messages.list_messages, DEFAULT_USER, where, messages.MessagePage())
 
 
 async def _run(api: Api, agent_id: str, status: RunStatus = RunStatus.RUNNING) -> Run:

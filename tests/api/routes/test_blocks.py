@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.api.conftest import Api
 
-pytestmark = pytest.mark.anyio
 UNKNOWN = "block-11111111-1111-4111-8111-111111111111"
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
-from runstead import __version__
 from tests.api.conftest import Api
 
-pytestmark = pytest.mark.anyio
+from runstead import __version__
 
 
 async def test_health_and_readiness(api: Api) -> None:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.api.conftest import Api
-
-pytestmark = pytest.mark.anyio
 
 
 async def test_models_are_those_of_the_gateway(api: Api) -> None:

@@ -119,7 +119,9 @@ async def create_organization(body: OrganizationWrite, parts: Parts, access: Bel
 
 @router.patch("/admin/orgs/")
 @answers(OrganizationState)
-async def update_organization(org_id: str, body: OrganizationWrite, parts: Parts, access: Believes) -> Response:
+async def update_organization(
+    org_id: str, body: OrganizationWrite, parts: Parts, access: Believes
+) -> Response:
     """Change an organization's name or rights."""
     organization = await _organization(parts, org_id)
     if body.name is not None:

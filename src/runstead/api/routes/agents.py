@@ -117,9 +117,7 @@ async def create_agent(body: CreateAgentRequest, caller: Caller, parts: Parts) -
     if handle is None:
         raise Invalid("Must specify either model or llm_config in request")
     now = parts.clock.now()
-    made = NewAgent(
-        AgentId(f"agent-{parts.ids.uuid()}"), caller.user.id, now, find_model(parts, handle)
-    )
+    made = NewAgent(AgentId(f"agent-{parts.ids.uuid()}"), caller.user.id, now, find_model(parts, handle))
     agent = new_agent(body, made)
     check_block_labels([block.label for block in body.memory_blocks or ()])
     blocks = [
@@ -174,9 +172,7 @@ async def retrieve_agent(
 
 @router.patch("/agents/{agent_id}")
 @answers(AgentState)
-async def modify_agent(
-    agent_id: AgentPath, body: UpdateAgent, caller: Caller, parts: Parts
-) -> Response:
+async def modify_agent(agent_id: AgentPath, body: UpdateAgent, caller: Caller, parts: Parts) -> Response:
     """Change what is given of an agent. What its runs write of it (when and how the last one ended) is not for clients."""
     handle = handle_of(body)
     model = None if handle is None else find_model(parts, handle)

@@ -121,9 +121,7 @@ async def retrieve_block(block_id: BlockPath, caller: Caller, parts: Parts) -> R
 
 @router.patch("/blocks/{block_id}")
 @answers(BlockState)
-async def modify_block(
-    block_id: BlockPath, body: BlockUpdate, caller: Caller, parts: Parts
-) -> Response:
+async def modify_block(block_id: BlockPath, body: BlockUpdate, caller: Caller, parts: Parts) -> Response:
     """Change what is given of a block."""
     block = changed_block(await _find(parts, caller.user.id, block_id), body, parts.clock.now())
     await parts.db.write(blocks.update_block, block)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import Response
-from sqlalchemy import Connection
 
 from runstead.api.auth import Caller, Parts
 from runstead.api.router import Json, answers, v1_router
-from runstead.api.routes.agents import AgentPath, answer_agent, find_record, no_agent
+from runstead.api.routes.agents import AgentPath, answer_agent, find_record
 from runstead.api.routes.blocks import BlockPath, no_block
 from runstead.api.services import Services
 from runstead.api.wire.agents import AgentState, MemoryState, memory_state
@@ -17,8 +16,8 @@ from runstead.api.wire.blocks import BlockState, BlockUpdate, block_state, chang
 from runstead.api.wire.paging import Limit, PageQuery, asked
 from runstead.domain.agent import Block
 from runstead.errors import NotFound
-from runstead.ids import AgentId, BlockId, UserId
-from runstead.store import agents, blocks
+from runstead.ids import AgentId, UserId
+from runstead.store import blocks
 
 router = v1_router("agents")
 
@@ -76,7 +75,9 @@ async def attach_core_memory_block(
     agent_id: AgentPath, block_id: BlockPath, caller: Caller, parts: Parts
 ) -> Response:
     """Give an agent a block."""
-    await parts.db.write(_attach, caller.user.id, agent_id, block_id)
+    await find_record(parts, caller.user.id, agent_id)
+    if not await parts.db.write(blocks.attach_to, caller.user.id, agent_id, block_id):
+        raise no_block(block_id)
     return answer_agent(parts, await find_record(parts, caller.user.id, agent_id))
 
 
@@ -87,17 +88,8 @@ async def detach_core_memory_block(
 ) -> Response:
     """Take a block from an agent; the block stays."""
     await find_record(parts, caller.user.id, agent_id)
-    await parts.db.write(blocks.detach, agent_id, block_id)
+    await parts.db.write(blocks.detach, caller.user.id, agent_id, block_id)
     return answer_agent(parts, await find_record(parts, caller.user.id, agent_id))
-
-
-def _attach(conn: Connection, user_id: UserId, agent_id: AgentId, block_id: BlockId) -> None:
-    if agents.find_agent(conn, user_id, agent_id) is None:
-        raise no_agent(agent_id)
-    block = blocks.find_block(conn, user_id, block_id)
-    if block is None:
-        raise no_block(block_id)
-    blocks.attach(conn, agent_id, block)
 
 
 async def _find_block(parts: Services, user_id: UserId, agent_id: AgentId, label: str) -> Block:

@@ -1,7 +1,7 @@
 """Requests about agents: what a client may write, and the agent that it comes to.
 
-Every field of both generations is taken. What Runstead acts on becomes typed; what it only keeps goes to `Agent.extra` and is
-answered again; what neither is kept nor meant for a server of one's own (cloud projects, templates) is ignored.
+Every field of both generations is taken. What Runstead acts on becomes typed; what it only keeps goes to `Agent.extra`
+and is answered again; what is meant for a hosted service (projects, templates) is ignored.
 """
 
 from __future__ import annotations
@@ -169,9 +169,7 @@ class CreateAgentRequest(_AgentFields):
     include_base_tool_rules: bool | None = None
     include_multi_agent_tools: bool = False
     include_default_source: bool = False
-    initial_message_sequence: (
-        Annotated[list[MessageCreate], Field(max_length=LIST_MAX)] | None
-    ) = None
+    initial_message_sequence: Annotated[list[MessageCreate], Field(max_length=LIST_MAX)] | None = None
     message_buffer_autoclear: bool = False
     embedding_chunk_size: int | None = 300
     enable_reasoner: bool | None = True
@@ -306,9 +304,7 @@ def _first_rules(body: CreateAgentRequest, tools: tuple[str, ...]) -> tuple[Tool
 
 
 def _rules(given: Sequence[ToolRuleGiven]) -> tuple[ToolRule, ...]:
-    return tuple(
-        ToolRule(rule.type, rule.tool_name, dict(rule.model_extra or {})) for rule in given
-    )
+    return tuple(ToolRule(rule.type, rule.tool_name, dict(rule.model_extra or {})) for rule in given)
 
 
 def _settings(before: ModelSettings, body: _AgentFields) -> ModelSettings:
@@ -316,7 +312,7 @@ def _settings(before: ModelSettings, body: _AgentFields) -> ModelSettings:
     wanted: dict[str, object] = {}
     for source in (_of_config(body.llm_config), _of_settings(body.model_settings), _plain(body)):
         wanted |= {name: value for name, value in source.items() if value is not None}
-    return replace(before, **wanted)  # pyright: ignore[reportArgumentType]
+    return replace(before, **wanted)
 
 
 def _of_config(config: LLMConfigGiven | None) -> Mapping[str, object]:
@@ -382,4 +378,3 @@ def _extra(before: Mapping[str, object], body: _AgentFields) -> dict[str, object
             message.model_dump(exclude_unset=True) for message in body.initial_message_sequence
         ]
     return {name: value for name, value in extra.items() if value is not None}
-

@@ -139,9 +139,7 @@ def wanted_relations(
     return RELATIONS - {PENDING_APPROVAL} | named
 
 
-def agent_state(
-    agent: Agent, details: AgentDetails, relations: frozenset[str] = RELATIONS
-) -> AgentState:
+def agent_state(agent: Agent, details: AgentDetails, relations: frozenset[str] = RELATIONS) -> AgentState:
     """An agent as it is answered."""
     extra = agent.extra
     blocks = [block_state(block) for block in details.blocks] if "blocks" in relations else []
@@ -166,8 +164,7 @@ def agent_state(
         "blocks": blocks,
         "tools": [tool_state(name) for name in agent.tools] if "tools" in relations else [],
         "tool_rules": [
-            {"type": rule.type, "tool_name": rule.tool_name, **rule.extra}
-            for rule in agent.tool_rules
+            {"type": rule.type, "tool_name": rule.tool_name, **rule.extra} for rule in agent.tool_rules
         ],
         "tags": list(agent.tags) if "tags" in relations else [],
         "sources": [],

@@ -133,7 +133,7 @@ def changed_block(block: Block, body: BlockUpdate, now: datetime) -> Block:
     if body.tags is not None:
         changes["tags"] = tuple(dict.fromkeys(body.tags))
     changes["extra"] = {**block.extra, **_kept(body)}
-    return checked(replace(block, updated_at=now, **changes))  # pyright: ignore[reportArgumentType]
+    return checked(replace(block, updated_at=now, **changes))
 
 
 def checked(block: Block) -> Block:

@@ -29,9 +29,7 @@ def first_messages(
     )
 
 
-def _message(
-    agent: Agent, role: Role, parts: tuple[Part, ...], ids: Ids, now: datetime
-) -> Message:
+def _message(agent: Agent, role: Role, parts: tuple[Part, ...], ids: Ids, now: datetime) -> Message:
     return Message(
         id=MessageId(f"message-{ids.uuid()}"),
         user_id=agent.user_id,

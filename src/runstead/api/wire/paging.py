@@ -40,7 +40,7 @@ class PageQuery(BaseModel):
 
 
 def asked(model: type[Query]) -> Any:
-    """A dependency that reads the query into a model: `query: Annotated[Model, asked(Model)]`."""
+    """The dependency that reads a request's query into a model; it stands in the `Annotated` of a parameter."""
     lists = _list_fields(model)
 
     async def read(request: Request) -> Query:
