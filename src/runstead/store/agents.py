@@ -5,7 +5,7 @@ Every query names the actor. An agent's blocks and messages have files of their 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
@@ -28,7 +28,7 @@ from sqlalchemy import (
 from runstead.domain.agent import Agent, Block, ModelSettings, ToolRule
 from runstead.domain.message import Message
 from runstead.domain.run import Run
-from runstead.errors import NotFound
+from runstead.errors import Invalid, NotFound
 from runstead.ids import AgentId, MessageId, UserId
 from runstead.store import blocks, messages
 from runstead.store.blocks import holders
@@ -38,6 +38,9 @@ from runstead.store.schema import agent_tags
 from runstead.store.schema import agents as table
 
 _FIND = select(table).where(table.c.id == bindparam("agent_id"), table.c.user_id == bindparam("user_id"))
+_IS_AGENT = select(table.c.id).where(
+    table.c.id == bindparam("agent_id"), table.c.user_id == bindparam("user_id")
+)
 _NOTE_RUN = (
     update(table)
     .where(table.c.id == bindparam("agent"), table.c.user_id == bindparam("actor"))
@@ -112,14 +115,31 @@ def list_records(conn: Connection, user_id: UserId, where: AgentFilter, page: Pa
     ]
 
 
-def change_agent(conn: Connection, agent: Agent, block_ids: Sequence[str] | None) -> AgentRecord:
-    """Write an agent, and which blocks it holds where `block_ids` says so. Raises `NotFound` for an unknown block."""
+def change_agent(
+    conn: Connection,
+    user_id: UserId,
+    agent_id: str,
+    change: Callable[[Agent], Agent],
+    block_ids: Sequence[str] | None = None,
+    message_ids: Sequence[str] | None = None,
+) -> AgentRecord | None:
+    """Read, change and write one agent of this actor in one go; None where there is none.
+
+    `block_ids` says which blocks it holds from then on, `message_ids` which messages stay in its context. Raises `NotFound`
+    for an unknown block, `Invalid` for a message that is not in the context, and what `change` raises.
+    """
+    agent = find_agent(conn, user_id, agent_id)
+    if agent is None:
+        return None
+    agent = change(agent)
     update_agent(conn, agent)
     if block_ids is not None:
-        wanted = _named_blocks(conn, agent.user_id, block_ids)
+        wanted = _named_blocks(conn, user_id, block_ids)
         blocks.detach_all(conn, agent.id)
         for block in wanted:
             blocks.attach(conn, agent.id, block)
+    if message_ids is not None:
+        _keep_in_context(conn, agent, message_ids)
     return _record(conn, agent)
 
 
@@ -142,6 +162,11 @@ def find_agent(conn: Connection, user_id: UserId, agent_id: str) -> Agent | None
     return None if row is None else _agent(row)
 
 
+def is_agent(conn: Connection, user_id: UserId, agent_id: str) -> bool:
+    """Whether this actor has that agent."""
+    return conn.scalar(_IS_AGENT, {"agent_id": agent_id, "user_id": user_id}) is not None
+
+
 def list_agents(conn: Connection, user_id: UserId, where: AgentFilter, page: Page) -> list[Agent]:
     """A page of an actor's agents; every filter is applied before the limit. Raises `NotFound` for an unknown cursor."""
     scope = table.c.user_id == user_id
@@ -160,9 +185,10 @@ def update_agent(conn: Connection, agent: Agent) -> None:
     row = _row(agent)
     for name in ("last_run_completion", "last_run_duration_ms", "last_stop_reason"):
         del row[name]
-    conn.execute(update(table).where(table.c.id == agent.id, table.c.user_id == agent.user_id).values(row))
-    conn.execute(delete(agent_tags).where(agent_tags.c.agent_id == agent.id))
-    _write_tags(conn, agent)
+    mine = update(table).where(table.c.id == agent.id, table.c.user_id == agent.user_id)
+    if conn.execute(mine.values(row)).rowcount == 1:
+        conn.execute(delete(agent_tags).where(agent_tags.c.agent_id == agent.id))
+        _write_tags(conn, agent)
 
 
 def delete_agent(conn: Connection, user_id: UserId, agent_id: str) -> bool:
@@ -201,6 +227,17 @@ def note_run(conn: Connection, run: Run) -> None:
 def _record(conn: Connection, agent: Agent) -> AgentRecord:
     held = blocks.blocks_of_agent(conn, agent.user_id, agent.id)
     return AgentRecord(agent, held, messages.context_ids(conn, agent.user_id, agent.id))
+
+
+def _keep_in_context(conn: Connection, agent: Agent, message_ids: Sequence[str]) -> None:
+    seen, kept = messages.context_ids(conn, agent.user_id, agent.id), set(message_ids)
+    strange = sorted(kept.difference(seen))
+    if strange:
+        raise Invalid(
+            f"message_ids may only leave messages out; not in the context: {', '.join(strange)[:500]}."
+        )
+    leaving = [each for each in seen if each not in kept]
+    messages.leave_context(conn, agent.id, leaving)
 
 
 def _named_blocks(conn: Connection, user_id: UserId, block_ids: Sequence[str]) -> list[Block]:

@@ -5,7 +5,7 @@ Every query names the actor, and a block is only ever attached to an agent of th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,11 +107,34 @@ def update_block(conn: Connection, block: Block) -> None:
     )
     if conn.scalar(select(taken)):
         raise Conflict(f"An agent that holds this block has another one with the label '{block.label}'.")
-    row = _row(block)
-    conn.execute(update(table).where(table.c.id == block.id, table.c.user_id == block.user_id).values(row))
-    conn.execute(update(agent_blocks).where(agent_blocks.c.block_id == block.id).values(label=block.label))
-    conn.execute(delete(block_tags).where(block_tags.c.block_id == block.id))
-    _write_tags(conn, block)
+    mine = update(table).where(table.c.id == block.id, table.c.user_id == block.user_id)
+    if conn.execute(mine.values(_row(block))).rowcount == 1:
+        conn.execute(
+            update(agent_blocks).where(agent_blocks.c.block_id == block.id).values(label=block.label)
+        )
+        conn.execute(delete(block_tags).where(block_tags.c.block_id == block.id))
+        _write_tags(conn, block)
+
+
+def change_block(
+    conn: Connection,
+    user_id: UserId,
+    block_id: str,
+    change: Callable[[Block], Block],
+    agent_id: AgentId | None = None,
+) -> Block | None:
+    """Read, change and write one block of this actor in one go, so that what an agent writes meanwhile is not lost.
+
+    With an agent, `block_id` is the label under which it holds the block. None where there is no such block. Raises as
+    `update_block` does, and what `change` raises.
+    """
+    by_id = agent_id is None
+    found = find_block(conn, user_id, block_id) if by_id else find_by_label(conn, user_id, agent_id, block_id)
+    if found is None:
+        return None
+    changed = change(found)
+    update_block(conn, changed)
+    return changed
 
 
 def write_value(conn: Connection, block: Block) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import Path, Response
@@ -40,7 +40,7 @@ from runstead.domain.pending import open_in
 from runstead.domain.run import RunRequest, StopReason
 from runstead.domain.transcript import told
 from runstead.errors import Invalid, NotFound
-from runstead.ids import AgentId, BlockId, MessageId, UserId
+from runstead.ids import AgentId, BlockId, UserId
 from runstead.llm.types import ModelInfo
 from runstead.store import agents as store
 from runstead.store import messages as message_store
@@ -176,12 +176,12 @@ async def modify_agent(agent_id: AgentPath, body: UpdateAgent, caller: Caller, p
     """Change what is given of an agent. What its runs write of it (when and how the last one ended) is not for clients."""
     handle = handle_of(body)
     model = None if handle is None else find_model(parts, handle)
-    record = await find_record(parts, caller.user.id, agent_id)
-    agent = changed_agent(record.agent, body, model, parts.clock.now())
-    if body.message_ids is not None:
-        leaving = _leaving(record, body.message_ids)
-        await parts.db.write(message_store.leave_context, agent.id, leaving)
-    record = await parts.db.write(store.change_agent, agent, body.block_ids)
+    change = partial(changed_agent, body=body, model=model, now=parts.clock.now())
+    record = await parts.db.write(
+        store.change_agent, caller.user.id, agent_id, change, body.block_ids, body.message_ids
+    )
+    if record is None:
+        raise no_agent(agent_id)
     return answer_agent(parts, record)
 
 
@@ -262,14 +262,3 @@ async def _pending_approval(parts: Services, agent: Agent) -> dict[str, object] 
         return None
     asked = (e for e in told(waits.request, RunRequest()) if isinstance(e, ApprovalRequested))
     return next((message_json(e, run_id=waits.request.run_id) for e in asked), None)
-
-
-def _leaving(record: AgentRecord, message_ids: Sequence[str]) -> list[MessageId]:
-    """The messages that shall leave the context. Raises `Invalid` where one should come into it."""
-    strange = set(message_ids) - set(record.message_ids)
-    if strange:
-        raise Invalid(
-            f"message_ids may only leave messages out; not in the context: {', '.join(sorted(strange))[:500]}."
-        )
-    kept = set(message_ids)
-    return [each for each in record.message_ids if each not in kept]

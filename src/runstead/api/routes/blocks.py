@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import Path, Response
@@ -123,8 +124,10 @@ async def retrieve_block(block_id: BlockPath, caller: Caller, parts: Parts) -> R
 @answers(BlockState)
 async def modify_block(block_id: BlockPath, body: BlockUpdate, caller: Caller, parts: Parts) -> Response:
     """Change what is given of a block."""
-    block = changed_block(await _find(parts, caller.user.id, block_id), body, parts.clock.now())
-    await parts.db.write(blocks.update_block, block)
+    change = partial(changed_block, body=body, now=parts.clock.now())
+    block = await parts.db.write(blocks.change_block, caller.user.id, block_id, change)
+    if block is None:
+        raise no_block(block_id)
     return Json(block_state(block))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import Response
@@ -63,10 +64,9 @@ async def modify_core_memory_block(
     agent_id: AgentPath, block_label: str, body: BlockUpdate, caller: Caller, parts: Parts
 ) -> Response:
     """Change what is given of one of an agent's blocks."""
-    block = await _find_block(parts, caller.user.id, agent_id, block_label)
-    block = changed_block(block, body, parts.clock.now())
-    await parts.db.write(blocks.update_block, block)
-    return Json(block_state(block))
+    change = partial(changed_block, body=body, now=parts.clock.now())
+    block = await parts.db.write(blocks.change_block, caller.user.id, block_label, change, agent_id)
+    return Json(block_state(block or await _find_block(parts, caller.user.id, agent_id, block_label)))
 
 
 @router.patch("/agents/{agent_id}/core-memory/blocks/attach/{block_id}")

@@ -1,6 +1,7 @@
-"""Tools as JSON, by name: what an agent answers of the tools it has. What a tool does is not known here.
+"""Tools as JSON, by name: what an agent answers of the tools it has. Nothing is run here.
 
-A built-in tool's id follows from its name, so it is the same on every server and needs no row.
+A built-in tool's id follows from its name, so it is the same on every server and needs no row. Some names of the API are
+taken without there being such a tool here: clients give them to every agent, and the model is not told of them.
 """
 
 from __future__ import annotations
@@ -13,25 +14,29 @@ from typing_extensions import TypedDict
 from runstead.domain.tool import DEFAULT_RETURN_LIMIT_CHARS
 from runstead.errors import NotFound
 from runstead.ids import ToolId
+from runstead.tools.builtin.conversation import CONVERSATION_TOOLS
+from runstead.tools.builtin.memory import MEMORY_TOOLS
 
 _CORE = "letta_core"
 _MEMORY = "letta_sleeptime_core"
 _BUILTIN = "letta_builtin"
-# Name: what sort of tool the API says it is, and what it does.
-BUILTINS: Mapping[str, tuple[str, str]] = {
-    "send_message": (_CORE, "Say something to the person."),
-    "conversation_search": (_CORE, "Find earlier messages of this conversation by words."),
-    "archival_memory_insert": (_CORE, "Write something down to be found again by search."),
-    "archival_memory_search": (_CORE, "Find what was written down."),
-    "core_memory_append": ("letta_memory_core", "Add a line to a memory block."),
-    "core_memory_replace": ("letta_memory_core", "Replace a passage of a memory block."),
-    "memory_insert": (_MEMORY, "Insert text into a memory block, at a line or at its end."),
-    "memory_replace": (_MEMORY, "Replace a passage of a memory block."),
-    "memory_rethink": (_MEMORY, "Rewrite a memory block as a whole."),
-    "run_code": (_BUILTIN, "Run a short program and read what it prints."),
-    "web_search": (_BUILTIN, "Search the web."),
-    "fetch_webpage": (_BUILTIN, "Read a page of the web as text."),
+_NOT_HERE = "Known to the API; this server does not offer it, and the model is not told of it."
+# What sort of tool the API says it is.
+BUILTINS: Mapping[str, str] = {
+    "send_message": _CORE,
+    "conversation_search": _CORE,
+    "archival_memory_insert": _CORE,
+    "archival_memory_search": _CORE,
+    "core_memory_append": "letta_memory_core",
+    "core_memory_replace": "letta_memory_core",
+    "memory_insert": _MEMORY,
+    "memory_replace": _MEMORY,
+    "memory_rethink": _MEMORY,
+    "run_code": _BUILTIN,
+    "web_search": _BUILTIN,
+    "fetch_webpage": _BUILTIN,
 }
+_SPECS = {tool.spec.name: tool.spec for tool in (*MEMORY_TOOLS, *CONVERSATION_TOOLS)}
 
 
 class ToolState(TypedDict):
@@ -92,7 +97,11 @@ def names_of(tool_ids: Iterable[str]) -> tuple[str, ...]:
 
 def tool_state(name: str) -> ToolState:
     """A tool as it is answered."""
-    kind, description = BUILTINS.get(name, ("custom", ""))
+    kind, spec = BUILTINS.get(name, "custom"), _SPECS.get(name)
+    description = _NOT_HERE if spec is None else spec.description
+    schema: dict[str, object] = {"name": name, "description": description}
+    if spec is not None:
+        schema["parameters"] = spec.parameters
     return {
         "id": tool_id(name),
         "name": name,
@@ -100,7 +109,7 @@ def tool_state(name: str) -> ToolState:
         "description": description,
         "source_type": "python",
         "source_code": None,
-        "json_schema": {"name": name, "description": description},
+        "json_schema": schema,
         "args_json_schema": None,
         "tags": [kind],
         "return_char_limit": DEFAULT_RETURN_LIMIT_CHARS,
