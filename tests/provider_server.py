@@ -111,6 +111,14 @@ class ProviderServer:
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._left = asyncio.Event()
+        self._arrived = asyncio.Event()
+
+    async def question(self, number: int = 0) -> Asked:
+        """The request for an answer of that number, once it has come."""
+        while len(self.questions) <= number:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self.questions[number]
 
     def base_url(self, kind: str) -> str:
         """The base URL for a provider of that kind (`settings.ProviderSettings.kind`)."""
@@ -145,6 +153,7 @@ class ProviderServer:
         try:
             while (asked := await _read(reader)) is not None:
                 self.asked.append(asked)
+                self._arrived.set()
                 if not await self._handle(asked, reader, writer):
                     break
         except (ConnectionError, asyncio.IncompleteReadError):

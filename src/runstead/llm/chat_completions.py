@@ -51,6 +51,8 @@ class ChatCompletions:
             while not reader.done and (data := await answer.read()):
                 for delta in reader.feed(data):
                     yield delta
+                if reader.failure is not None:
+                    raise reader.failure
             yield reader.finish()
         finally:
             answer.close(finished=reader.done)

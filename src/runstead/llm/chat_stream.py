@@ -50,17 +50,24 @@ class ChatStream:
         self._usage = Usage()
         self._response_id: str | None = None
         self.done = False
+        self.failure: ModelError | None = None
 
     def feed(self, data: bytes) -> Sequence[Delta]:
-        """The deltas in the next bytes. Raises `ModelError` for an error object and for what is not the protocol."""
+        """The deltas in the next bytes.
+
+        An error object, and what is not the protocol, becomes `failure`: raise it once the deltas before it were given.
+        """
         lines = (self._rest + data if self._rest else data).split(b"\n")
         self._rest = lines.pop()
-        if len(self._rest) > LINE_BYTES_MAX:
-            raise failures.malformed(self._provider, "a line that does not end", key=self._key)
         self._out = []
-        for line in lines:
-            if line.startswith(b"data:"):
-                self._data(line[5:])
+        try:
+            for line in lines:
+                if line.startswith(b"data:"):
+                    self._data(line[5:])
+        except ModelError as error:
+            self.failure = error
+        if len(self._rest) > LINE_BYTES_MAX:
+            self.failure = failures.malformed(self._provider, "a line that does not end", key=self._key)
         return self._out
 
     def whole(self, data: bytes) -> Sequence[Delta]:
