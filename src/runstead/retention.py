@@ -44,8 +44,8 @@ class Retention:
     async def sweep(self) -> int:
         """One bounded sweep. Gives how many runs' events were dropped."""
         now = self._clock.now()
-        for run_id in await self._db.read(events.unfolded, RUNS_PER_SWEEP_MAX):
-            await self._events.fold(run_id)
+        if left := await self._db.read(events.unfolded, RUNS_PER_SWEEP_MAX):
+            await self._events.fold(left)
         before = now - timedelta(seconds=self._settings.events_keep_s)
         found = await self._db.read(events.expired, before, RUNS_PER_SWEEP_MAX)
         if found:

@@ -65,7 +65,7 @@ async def test_a_reader_begins_right_after_its_cursor(
     await bench.finish(run, journal)
     whole = await bench.read_all(run_id)
     if fold:
-        await bench.log.fold(run_id)
+        await bench.log.fold([run_id])
 
     assert whole[after:] == await bench.read_all(run_id, after)
 
@@ -134,7 +134,7 @@ async def test_a_cancelled_reader_leaves_nothing_behind(bench: LogBench) -> None
     run, journal = await bench.claim(run_id)
     gone = asyncio.create_task(drained(await bench.log.reader(run_id, 1)))
     stays = asyncio.create_task(drained(await bench.log.reader(run_id, 1)))
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.01)  # both clients wait by now
     gone.cancel()
     await bench.finish(run, journal, "a")
 
@@ -229,7 +229,7 @@ async def test_swept_events_are_gone_by_name(bench: LogBench) -> None:
     run, journal = await bench.claim(run_id)
     done = await bench.finish(run, journal, "a")
     del journal  # and with it what memory still holds
-    await bench.log.fold(run_id)
+    await bench.log.fold([run_id])
     later = bench.clock.now() + timedelta(days=30)
     assert [run_id] == await bench.db.read(rows.expired, later, 10)
     await bench.db.write(rows.delete_events, [run_id])

@@ -145,7 +145,7 @@ class EventLogMachine(RuleBasedStateMachine):
     def fold(self, run_id: RunId) -> None:
         """A finished run's events are packed."""
         if self.told[run_id].over:
-            self.runner.run(self.bench.log.fold(run_id))
+            self.runner.run(self.bench.log.fold([run_id]))
 
     @rule(run_id=runs)
     def sweep(self, run_id: RunId) -> None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 RENEWALS_PER_LEASE = 3
 DUE_RUNS_MAX = 500
+DELIVERIES_MAX = 10_000
+FOLD_EVERY_S = 1.0
 
 _log = log("engine")
 
@@ -50,13 +52,15 @@ class Engine:
         self._clock = clock
         self._ids = ids
         name = "process-" + ids.uuid()
-        self.owner = Owner(name, settings.lease_s, db, events, clock, executor, self.dispatch)
-        self._docket: Docket | None = None
-        self._ready = asyncio.Event()
+        self.owner = Owner(
+            name, settings.lease_s, settings.runs_max, db, events, clock, executor, self.dispatch
+        )
+        self._offered: list[RunId] = []
+        self._offer = asyncio.Event()
         self._stop = asyncio.Event()
         self.drained = asyncio.Event()
 
-    async def run(self, on_ready: Callable[[], None] | None = None) -> None:
+    async def run(self) -> None:
         """Work until `stop` is called, then let go of everything in order."""
         docket = await asyncio.to_thread(import_module, "docket")
         async with AsyncExitStack() as stack:
@@ -68,23 +72,17 @@ class Engine:
             worker = await stack.enter_async_context(
                 docket.Worker(
                     queue,
-                    concurrency=self._settings.runs_max,
+                    concurrency=DELIVERIES_MAX,
                     redelivery_timeout=timedelta(seconds=self._settings.lease_s),
                     schedule_automatic_tasks=False,
                 )
             )
-            self._docket = cast("Docket", queue)
-            self._ready.set()
-            if on_ready is not None:
-                on_ready()
-            await self._serve(worker)
+            await self._serve(cast("Docket", queue), worker)
 
     async def dispatch(self, run_id: RunId) -> None:
-        """Say that a run has work."""
-        await self._ready.wait()
-        assert self._docket is not None, "ready means there is a queue"
-        # A key of its own: whether two deliveries are one is for the claim to decide, not for the queue.
-        await self._docket.add(self._work, key=f"{run_id}:{self._ids.uuid()}")(run_id)
+        """Say that a run has work. Runs that come while a delivery is being made go out together in the next one."""
+        self._offered.append(run_id)
+        self._offer.set()
 
     async def stop(self, run_id: RunId, *, force: bool) -> None:
         """See to it that a run whose cancel is written ends."""
@@ -104,15 +102,29 @@ class Engine:
             await self.dispatch(run_id)
         return len(due)
 
-    async def _work(self, run_id: str) -> None:
-        await self.owner.work(RunId(run_id))
+    async def _work(self, run_ids: list[str]) -> None:
+        """One delivery: work on each of its runs, side by side."""
+        async with asyncio.TaskGroup() as group:
+            for run_id in run_ids:
+                group.create_task(self.owner.work(RunId(run_id)))
 
-    async def _serve(self, worker: Any) -> None:
+    async def _deliver(self, queue: Docket) -> None:
+        """Hand what was offered to the queue, for ever."""
+        while True:
+            await self._offer.wait()
+            self._offer.clear()
+            some, self._offered = self._offered, []
+            # A key of its own: whether two deliveries are one is for the claim to decide, not for the queue.
+            await queue.add(self._work, key=f"runs:{self._ids.uuid()}")(some)
+
+    async def _serve(self, queue: Docket, worker: Any) -> None:
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(worker.run_forever())
             every = self._settings.lease_s / RENEWALS_PER_LEASE
             chores = [
+                group.create_task(self._every(0, lambda: self._deliver(queue))),
                 group.create_task(self._every(every, self.owner.renew)),
+                group.create_task(self._every(FOLD_EVERY_S, self.owner.fold_ended)),
                 group.create_task(self._every(self._settings.reconcile_s, self.reconcile)),
             ]
             await self._stop.wait()
@@ -129,5 +141,5 @@ class Engine:
             try:
                 await chore()
             except Exception as error:  # noqa: BLE001 - the next time may go well
-                _log.error("chore failed", chore=chore.__name__, exc_info=error)
+                _log.error("chore failed", chore=repr(chore), exc_info=error)
             await asyncio.sleep(seconds)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from runstead.clock import Clock
 from runstead.domain.run import Run
-from runstead.domain.run_machine import Claimed, HandedOver, Change, transition
+from runstead.domain.run_machine import Change, Claimed, HandedOver, transition
 from runstead.errors import StaleEpoch
 from runstead.events.log import EventLog
 from runstead.ids import RunId
@@ -22,6 +22,8 @@ from runstead.store import commit as commits
 from runstead.store import runs
 from runstead.store.database import Database
 from runstead.telemetry import log
+
+FOLDED_MAX = 50
 
 _log = log("engine")
 
@@ -45,6 +47,7 @@ class Owner:
         self,
         name: str,
         lease_s: float,
+        runs_max: int,
         db: Database,
         events: EventLog,
         clock: Clock,
@@ -58,7 +61,9 @@ class Owner:
         self._clock = clock
         self._executor = executor
         self._offer = offer
+        self._places = asyncio.Semaphore(runs_max)
         self._holds: dict[RunId, Hold] = {}
+        self._ended: list[RunId] = []
         self._stopping = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -70,8 +75,14 @@ class Owner:
 
     async def work(self, run_id: RunId, *, force: bool = False) -> None:
         """Claim a run and work on it to its end. Returns at once where it may not be claimed."""
-        if self._stopping and not force:
+        if force:
+            await self._work(run_id, force=True)
             return
+        async with self._places:
+            if not self._stopping:
+                await self._work(run_id, force=False)
+
+    async def _work(self, run_id: RunId, *, force: bool) -> None:
         claimed = Claimed(self.name, self._lease_s)
         claim = await self._db.write(
             commits.claim, run_id, claimed, self._clock.now(), force=force
@@ -155,4 +166,10 @@ class Owner:
         following = await self._db.read(runs.head_of_lane, run.lane)
         if following is not None:
             await self._offer(following)
-        await self._events.fold(run.id)
+        self._ended.append(run.id)
+
+    async def fold_ended(self) -> None:
+        """Pack the events of what ended since the last time, a bounded number of runs a commit."""
+        while self._ended:
+            some, self._ended = self._ended[:FOLDED_MAX], self._ended[FOLDED_MAX:]
+            await self._events.fold(some)

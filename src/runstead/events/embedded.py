@@ -264,9 +264,9 @@ class EmbeddedLog:
             await self._require_kept(run_id, after)
         return reader
 
-    async def fold(self, run_id: RunId) -> None:
-        """Pack a finished run's events."""
-        await self.db.write(rows.fold, run_id)
+    async def fold(self, run_ids: Sequence[RunId]) -> None:
+        """Pack finished runs' events."""
+        await self.db.write(rows.fold, run_ids)
 
     def forget(self, run_id: RunId) -> None:
         """End the readers of a deleted run."""

@@ -96,8 +96,8 @@ class EventLog(Protocol):
         """A reader that has everything up to number `after`. Raises `NotFound`, or `Gone` where the events were swept."""
         ...
 
-    async def fold(self, run_id: RunId) -> None:
-        """Pack a finished run's events: the same events and numbers in less room."""
+    async def fold(self, run_ids: Sequence[RunId]) -> None:
+        """Pack finished runs' events: the same events and numbers in less room."""
         ...
 
     @property

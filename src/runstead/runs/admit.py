@@ -180,7 +180,7 @@ def _admit(
             made = runs.get_run(conn, idempotency.same_request(known, fingerprint))
             assert made is not None, "a deleted run's keys are forgotten with it"
             return made
-    if agents.find_agent(conn, run.user_id, new.agent_id) is None:
+    if not agents.is_agent(conn, run.user_id, new.agent_id):
         raise NotFound(f"Agent with ID {new.agent_id} not found")
     request, after = messages.last_assistant(conn, new.lane)
     pending = open_calls(request, after)

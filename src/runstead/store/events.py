@@ -38,6 +38,15 @@ _APPEND = insert(table).from_select(
     ),
 )
 _INSERT = insert(table)
+_EPOCH_OF = select(table.c.epoch).where(
+    table.c.run_id == bindparam("run_id"), table.c.first_seq == bindparam("first_seq")
+)
+_WHOLE = (
+    select(table.c.first_seq, table.c.epoch, table.c.packed, table.c.body)
+    .where(table.c.run_id == bindparam("of_run"))
+    .order_by(table.c.first_seq)
+)
+_DELETE = delete(table).where(table.c.run_id == bindparam("of_run"))
 _LAST = select(func.max(table.c.last_seq)).where(table.c.run_id == bindparam("run_id"))
 _READ = (
     select(table.c.first_seq, table.c.last_seq, table.c.packed, table.c.body)
@@ -65,18 +74,24 @@ class EventRow:
 
 def append(conn: Connection, rows: Sequence[EventRow]) -> list[EventRow]:
     """Add rows of running runs. Gives those that were refused: their run has another owner, or is over."""
-    refused: list[EventRow] = []
-    for row in rows:
-        values = {
+    values = [
+        {
             "run_id": row.run_id,
             "first_seq": row.first_seq,
             "last_seq": row.last_seq,
             "epoch": row.epoch,
             "body": row.body,
         }
-        if conn.execute(_APPEND, values).rowcount != 1:
-            refused.append(row)
-    return refused
+        for row in rows
+    ]
+    if conn.execute(_APPEND, values).rowcount == len(rows):
+        return []
+    return [row for row in rows if not _is_there(conn, row)]
+
+
+def _is_there(conn: Connection, row: EventRow) -> bool:
+    found = conn.scalar(_EPOCH_OF, {"run_id": row.run_id, "first_seq": row.first_seq})
+    return found == row.epoch
 
 
 def put(conn: Connection, row: EventRow) -> None:
@@ -105,13 +120,17 @@ def read(conn: Connection, run_id: RunId, after: int) -> list[tuple[int, bytes]]
     return [(first, zlib.decompress(body) if packed else body) for first, _, packed, body in found]
 
 
-def fold(conn: Connection, run_id: RunId) -> None:
-    """Put a finished run's many small rows into few packed ones: the same events with the same numbers."""
-    query = select(table.c.first_seq, table.c.last_seq, table.c.epoch, table.c.packed, table.c.body)
-    rows = conn.execute(query.where(table.c.run_id == run_id).order_by(table.c.first_seq)).all()
+def fold(conn: Connection, run_ids: Sequence[RunId]) -> None:
+    """Put finished runs' many small rows into few packed ones: the same events with the same numbers."""
+    for run_id in run_ids:
+        _fold(conn, run_id)
+
+
+def _fold(conn: Connection, run_id: RunId) -> None:
+    rows = conn.execute(_WHOLE, {"of_run": run_id}).all()
     if not rows or rows[0].packed:
         return
-    conn.execute(delete(table).where(table.c.run_id == run_id))
+    conn.execute(_DELETE, {"of_run": run_id})
     lines = b"\n".join(row.body for row in rows).split(b"\n")
     first, epoch = rows[0].first_seq, rows[-1].epoch
     for start in range(0, len(lines), FOLD_EVENTS_MAX):

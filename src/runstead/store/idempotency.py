@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from runstead.errors import Conflict
 from runstead.ids import RunId, UserId
 from runstead.store.codec import to_us
 from runstead.store.schema import idempotency_keys as table
+
+_RECALL = select(table.c.run_id, table.c.fingerprint).where(
+    table.c.user_id == bindparam("user_id"), table.c.key == bindparam("key")
+)
+_REMEMBER = insert(table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +28,7 @@ class Remembered:
 
 def recall(conn: Connection, user_id: UserId, key: str) -> Remembered | None:
     """What this actor's key made before."""
-    query = select(table.c.run_id, table.c.fingerprint)
-    row = conn.execute(query.where(table.c.user_id == user_id, table.c.key == key)).first()
+    row = conn.execute(_RECALL, {"user_id": user_id, "key": key}).first()
     return None if row is None else Remembered(RunId(row.run_id), row.fingerprint)
 
 
@@ -32,15 +36,14 @@ def remember(
     conn: Connection, user_id: UserId, key: str, made: Remembered, now: datetime
 ) -> None:
     """Note what a key made."""
-    conn.execute(
-        insert(table).values(
-            user_id=user_id,
-            key=key,
-            fingerprint=made.fingerprint,
-            run_id=made.run_id,
-            created_at=to_us(now),
-        )
-    )
+    values = {
+        "user_id": user_id,
+        "key": key,
+        "fingerprint": made.fingerprint,
+        "run_id": made.run_id,
+        "created_at": to_us(now),
+    }
+    conn.execute(_REMEMBER, values)
 
 
 def same_request(known: Remembered, fingerprint: str) -> RunId:

@@ -54,6 +54,12 @@ _CONTEXT = (
     )
     .order_by(table.c.position)
 )
+_LAST_ASSISTANT = (
+    select(table.c.position)
+    .where(table.c.lane == bindparam("lane"), table.c.in_context, table.c.role == Role.ASSISTANT.value)
+    .order_by(table.c.position.desc())
+    .limit(1)
+)
 _COUNT = select(func.count()).where(table.c.lane == bindparam("lane"), table.c.in_context)
 
 
@@ -96,10 +102,7 @@ def count_in_context(conn: Connection, lane: str) -> int:
 
 def last_assistant(conn: Connection, lane: str) -> tuple[Message | None, list[Message]]:
     """The newest thing the model said that it still sees, and all messages after it."""
-    query = select(table.c.position).where(
-        table.c.lane == lane, table.c.in_context, table.c.role == Role.ASSISTANT.value
-    )
-    position = conn.scalar(query.order_by(table.c.position.desc()).limit(1))
+    position = conn.scalar(_LAST_ASSISTANT, {"lane": lane})
     if position is None:
         return None, []
     found = in_context(conn, lane, position - 1)

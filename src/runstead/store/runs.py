@@ -46,6 +46,10 @@ _FIRST_IN_LANE = ~exists().where(
     _other.c.status.in_([status.value for status in ACTIVE]),
     _other.c.position < table.c.position,
 )
+_IS_FIRST = select(table.c.id).where(table.c.id == bindparam("run_id"), _FIRST_IN_LANE)
+_CLAIM = update(table).where(
+    table.c.id == bindparam("run_id"), table.c.epoch == bindparam("epoch_before"), _ACTIVE
+)
 _HEAD_OF_LANE = (
     select(table.c.id)
     .where(table.c.lane == bindparam("lane"), _ACTIVE)
@@ -122,24 +126,24 @@ def may_claim(conn: Connection, run: Run, now: datetime) -> bool:
     """Whether anybody may take it now: nobody living owns it, and no earlier run of its lane is still active."""
     if run.owner is not None and run.lease_until is not None and run.lease_until > now:
         return False
-    first = select(table.c.id).where(table.c.id == run.id, _FIRST_IN_LANE)
-    return run.cancel_requested_at is not None or conn.scalar(first) is not None
+    return (
+        run.cancel_requested_at is not None
+        or conn.scalar(_IS_FIRST, {"run_id": run.id}) is not None
+    )
 
 
 def write_claim(conn: Connection, run: Run, epoch_before: int) -> bool:
     """Write the owner, lease and new epoch of a claimed run; False where somebody else was quicker."""
-    done = conn.execute(
-        update(table)
-        .where(table.c.id == run.id, table.c.epoch == epoch_before, _ACTIVE)
-        .values(
-            status=run.status.value,
-            epoch=run.epoch,
-            owner=run.owner,
-            lease_until=to_us(run.lease_until),
-            updated_at=to_us(run.updated_at),
-        )
-    )
-    return done.rowcount == 1
+    written = {
+        "run_id": run.id,
+        "epoch_before": epoch_before,
+        "status": run.status.value,
+        "epoch": run.epoch,
+        "owner": run.owner,
+        "lease_until": to_us(run.lease_until),
+        "updated_at": to_us(run.updated_at),
+    }
+    return conn.execute(_CLAIM, written).rowcount == 1
 
 
 def renew_leases(conn: Connection, owner: str, until: datetime) -> dict[RunId, int]:

@@ -18,6 +18,9 @@ from runstead.store.schema import steps as table
 _COLUMNS = tuple(table.c)
 _UPDATE = update(table).where(table.c.id == bindparam("step_id"))
 _INSERT = insert(table)
+_FIND = select(*_COLUMNS).where(
+    table.c.user_id == bindparam("user_id"), table.c.id == bindparam("of_step")
+)
 _DOCUMENT = (
     "context_window_tokens",
     "model_endpoint",
@@ -55,9 +58,7 @@ def save_steps(conn: Connection, steps: Sequence[Step]) -> None:
 
 def find_step(conn: Connection, user_id: UserId, step_id: str) -> Step | None:
     """One step of this actor."""
-    row = conn.execute(
-        select(*_COLUMNS).where(table.c.user_id == user_id, table.c.id == step_id)
-    ).first()
+    row = conn.execute(_FIND, {"user_id": user_id, "of_step": step_id}).first()
     return None if row is None else _step(row)
 
 
