@@ -17,7 +17,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from runstead.api.router import answer_of
 from runstead.api.server import create_api
@@ -25,6 +25,7 @@ from runstead.api.services import Services
 from runstead.api.wire.events import encode
 from runstead.clock import ManualClock
 from runstead.domain.actor import User
+from runstead.domain.run import RunStatus
 from runstead.events.embedded import EmbeddedLog
 from runstead.ids import CountingIds, RunId
 from runstead.llm.types import Delta, EmbeddingInfo, ModelInfo, ModelRequest
@@ -32,7 +33,7 @@ from runstead.runs.admit import Admission
 from runstead.runs.cancel import Cancellation
 from runstead.settings import ProviderSettings, Settings
 from runstead.store import actors
-from runstead.store.schema import metadata
+from runstead.store.schema import metadata, runs
 from runstead.store.sqlite import SqliteDatabase
 
 DEMO = ModelInfo("runstead/demo", "runstead", "demo", "demo", demo=True)
@@ -63,14 +64,18 @@ class FixedGateway:
 
 
 class RecordingCancellation(Cancellation):
-    """Writes down which runs were to end."""
+    """Writes down which runs were to end, and lets them; `works` False: they go on."""
 
     def __init__(self, db: SqliteDatabase, log: EmbeddedLog, clock: ManualClock) -> None:
         super().__init__(db, log, clock, _NobodyStops())
         self.asked: list[str] = []
+        self.works = True
+        self._database = db
 
     async def cancel_runs(self, user: User, run_ids: Sequence[str]) -> dict[str, str]:
         self.asked += run_ids
+        if self.works:
+            await self._database.write(_end, run_ids)
         return dict.fromkeys(run_ids, "cancelled")
 
 
@@ -163,6 +168,10 @@ async def api(serving: Serving) -> AsyncIterator[Api]:
 
 async def _nothing(_run_id: RunId) -> None:
     return
+
+
+def _end(conn: Connection, run_ids: Sequence[str]) -> None:
+    conn.execute(update(runs).where(runs.c.id.in_(run_ids)).values(status=RunStatus.CANCELLED.value))
 
 
 def _create(conn: Connection) -> None:

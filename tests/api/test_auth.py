@@ -125,6 +125,16 @@ async def test_a_deleted_user_ends_at_once(api: Api) -> None:
     await api.json("GET", "/v1/agents/", 404, headers={"user_id": user})
 
 
+async def test_a_deleted_users_keys_end(api: Api) -> None:
+    user = await _user(api)
+    admin = {"authorization": f"Bearer {await _key(api, admin=True)}"}
+    headers = {"authorization": f"Bearer {await _key(api, user)}"}
+    await api.json("GET", "/v1/agents/", headers=headers)
+    await api.json("DELETE", "/v1/admin/users/", params={"user_id": user}, headers=admin)
+    await api.json("GET", "/v1/agents/", 401, headers=headers)
+    await api.json("GET", "/v1/agents/", 401, headers={**headers, "user_id": user})
+
+
 async def test_without_keys_a_server_for_all_is_closed(serving: Serving) -> None:
     async with serving(host="0.0.0.0") as api:
         answer = await api.json("GET", "/v1/agents/", 401)

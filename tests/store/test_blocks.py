@@ -83,7 +83,7 @@ def test_a_block_is_nobody_elses(conn: Connection) -> None:
     assert not blocks.attach_to(conn, OTHER, agent().id, mine.id)
 
 
-def test_a_block_of_one_user_does_not_go_to_anothers_agent(conn: Connection) -> None:
+def test_a_block_of_one_user_goes_to_no_other_users_agent(conn: Connection) -> None:
     blocks.insert_blocks(conn, [block(1), block(2, user_id=OTHER)])
     agents.insert_agent(conn, agent(1))
     assert not blocks.attach_to(conn, DEFAULT_USER, agent(1).id, BlockId("block-02"))

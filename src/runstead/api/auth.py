@@ -68,7 +68,10 @@ class Access:
         holder = await self._holder(headers)
         named = headers.get("user_id")
         if named is None or named == holder.user_id:
-            return Principal(await self._user(holder.user_id), holder.admin)
+            try:
+                return Principal(await self._user(holder.user_id), holder.admin)
+            except NotFound:
+                raise Unauthenticated("The user whose key this is was deleted.") from None
         if not has_shape(named, "user"):
             raise Invalid(
                 f"INVALID_ARGUMENT: Invalid user ID format: {named[:64]}. Expected format: 'user-<uuid4>'"

@@ -28,9 +28,9 @@ from sqlalchemy import (
 from runstead.domain.agent import Agent, Block, ModelSettings, ToolRule
 from runstead.domain.message import Message
 from runstead.domain.run import Run
-from runstead.errors import Invalid, NotFound
+from runstead.errors import Busy, Invalid, NotFound
 from runstead.ids import AgentId, MessageId, UserId
-from runstead.store import blocks, messages
+from runstead.store import blocks, messages, runs
 from runstead.store.blocks import holders
 from runstead.store.codec import from_us, pack, to_us, unpack
 from runstead.store.pages import Page, paged
@@ -192,7 +192,12 @@ def update_agent(conn: Connection, agent: Agent) -> None:
 
 
 def delete_agent(conn: Connection, user_id: UserId, agent_id: str) -> bool:
-    """Delete an agent with its messages and conversations; its blocks, runs and steps stay. False where there is none."""
+    """Delete an agent with its messages and conversations; its blocks, runs and steps stay. False where there is none.
+
+    Raises `Busy` while it has runs that are not over: they would have nothing to write to.
+    """
+    if runs.active_of_agent(conn, user_id, AgentId(agent_id)):
+        raise Busy(f"Agent {agent_id} has active runs; cancel them first.")
     gone = conn.execute(delete(table).where(table.c.user_id == user_id, table.c.id == agent_id))
     return gone.rowcount == 1
 

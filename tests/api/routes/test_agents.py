@@ -380,6 +380,15 @@ async def test_a_deleted_agent_is_gone_and_its_runs_were_cancelled(api: Api) -> 
     assert await api.db.read(runs.find_run, DEFAULT_USER, running.id) is not None
 
 
+async def test_an_agent_whose_runs_do_not_end_stays(api: Api) -> None:
+    agent = await api.agent()
+    await _run(api, agent["id"])
+    api.cancellation.works = False
+    answer = await api.json("DELETE", f"/v1/agents/{agent['id']}", 409)
+    assert "active runs" in answer["detail"]
+    await api.json("GET", f"/v1/agents/{agent['id']}")
+
+
 async def test_the_pending_approval_is_told_where_it_is_asked_for(api: Api) -> None:
     agent = await api.agent()
     path = f"/v1/agents/{agent['id']}?include=agent.pending_approval"

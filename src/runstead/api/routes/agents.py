@@ -39,7 +39,7 @@ from runstead.domain.event import ApprovalRequested
 from runstead.domain.pending import open_in
 from runstead.domain.run import RunRequest, StopReason
 from runstead.domain.transcript import told
-from runstead.errors import Invalid, NotFound
+from runstead.errors import Busy, Invalid, NotFound
 from runstead.ids import AgentId, BlockId, UserId
 from runstead.llm.types import ModelInfo
 from runstead.store import agents as store
@@ -50,6 +50,7 @@ from runstead.store.messages import MessageFilter, MessagePage
 
 router = v1_router("agents")
 
+DELETE_ATTEMPTS_MAX = 10
 # What is open stands at the end of a history; more messages than this never follow the question.
 PENDING_WITHIN_MESSAGES = 100
 AgentPath = Annotated[AgentId, Path(pattern=f"^agent-{UUID4_PATTERN}$")]
@@ -189,12 +190,19 @@ async def modify_agent(agent_id: AgentPath, body: UpdateAgent, caller: Caller, p
 @answers(dict[str, str])
 async def delete_agent(agent_id: AgentPath, caller: Caller, parts: Parts) -> Response:
     """Delete an agent with its messages. Its runs are cancelled first; they and their steps stay, as do its blocks."""
-    user_id = caller.user.id
-    await find_record(parts, user_id, agent_id)
-    active = await parts.db.read(run_store.active_of_agent, user_id, agent_id)
-    if active:
-        await parts.cancellation.cancel_runs(caller.user, [run.id for run in active])
-    if not await parts.db.write(store.delete_agent, user_id, agent_id):
+    await find_record(parts, caller.user.id, agent_id)
+    deleted, attempts = None, 0
+    while deleted is None:
+        attempts += 1
+        active = await parts.db.read(run_store.active_of_agent, caller.user.id, agent_id)
+        if active:
+            await parts.cancellation.cancel_runs(caller.user, [run.id for run in active])
+        try:
+            deleted = await parts.db.write(store.delete_agent, caller.user.id, agent_id)
+        except Busy:  # a run was admitted meanwhile
+            if attempts == DELETE_ATTEMPTS_MAX:
+                raise
+    if not deleted:
         raise no_agent(agent_id)
     return Json({"message": f"Agent id={agent_id} successfully deleted"})
 
