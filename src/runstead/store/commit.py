@@ -75,7 +75,9 @@ def commit(
 
 
 def insert(conn: Connection, run: Run, inputs: tuple[Message, ...], first: events.EventRow) -> None:
-    """Store a new run with its input and its first event."""
+    """Store a new run with its input and its first event. Behind another run of its lane the input waits with it."""
+    if runs.head_of_lane(conn, run.lane) is not None:
+        inputs = tuple(replace(message, in_context=False) for message in inputs)
     runs.insert_run(conn, run)
     messages.insert_messages(conn, inputs)
     events.put(conn, first)
@@ -104,6 +106,8 @@ def claim(
     owned = transition(run, claimed, now)
     if not runs.write_claim(conn, owned, run.epoch):
         return None
+    if run.epoch == 0 and run.cancel_requested_at is None:
+        messages.enter_context(conn, run_id)
     return Claim(replace(owned, last_seq=events.last_seq(conn, run_id)), run.last_seq)
 
 

@@ -6,7 +6,7 @@ Every query names the actor. Order is `position`, nothing else.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
@@ -54,6 +54,9 @@ _CONTEXT = (
     )
     .order_by(table.c.position)
 )
+_OF_WAITING = (table.c.run_id == bindparam("of_run"), table.c.in_context.is_(False))
+_WAITING = select(*_COLUMNS).where(*_OF_WAITING).order_by(table.c.position)
+_LEAVE_LINE = delete(table).where(*_OF_WAITING)
 _LAST_ASSISTANT = (
     select(table.c.position)
     .where(table.c.lane == bindparam("lane"), table.c.in_context, table.c.role == Role.ASSISTANT.value)
@@ -88,6 +91,14 @@ def insert_messages(conn: Connection, messages: Sequence[Message]) -> None:
     """Store messages, in their order."""
     if messages:
         conn.execute(_INSERT, [_row(message) for message in messages])
+
+
+def enter_context(conn: Connection, run_id: RunId) -> None:
+    """Put the messages of a run that had to wait where its turn has come: after all that was said meanwhile."""
+    waiting = [_message(row) for row in conn.execute(_WAITING, {"of_run": run_id})]
+    if waiting:
+        conn.execute(_LEAVE_LINE, {"of_run": run_id})
+        insert_messages(conn, [replace(message, in_context=True) for message in waiting])
 
 
 def in_context(conn: Connection, lane: str, after: int = 0) -> list[Message]:
