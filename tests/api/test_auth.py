@@ -8,7 +8,8 @@ import pytest
 from starlette.datastructures import Headers
 from tests.api.conftest import Api, Serving
 
-from runstead.api.auth import BELIEVED_S, is_sdk1
+from runstead.api import auth
+from runstead.api.auth import BELIEVED_S, check_host, is_sdk1
 from runstead.ids import DEFAULT_USER, UserId
 from runstead.settings import Secret
 from runstead.store import keys
@@ -41,6 +42,18 @@ async def test_open_server_is_not_driven_under_a_strange_name(api: Api) -> None:
         assert "open to this machine only" in answer["detail"]
     for host in ("127.0.0.1:8283", "[::1]:8283", "[::1]", "LocalHost", "app.localhost:1"):
         await api.json("GET", "/v1/agents/", headers={"host": host})
+
+
+async def test_who_speaks_an_older_http_names_no_host() -> None:
+    check_host(None)
+
+
+async def test_made_up_keys_do_not_fill_the_memory(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "CACHED_MAX", 2)
+    async with serving(server_password=Secret("pw")) as api:
+        for number in range(5):
+            await api.json("GET", "/v1/agents/", 401, headers={"authorization": f"Bearer {number}"})
+        await api.json("GET", "/v1/agents/", headers={"authorization": "Bearer pw"})
 
 
 async def test_named_user_acts_for_itself(api: Api) -> None:

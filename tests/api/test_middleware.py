@@ -59,6 +59,23 @@ async def test_a_failure_in_mid_answer_breaks_the_answer() -> None:
             await client.get("/")
 
 
+async def test_who_hangs_up_is_told_of_to_the_application() -> None:
+    heard: list[str] = []
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        heard.append((await receive())["type"])
+
+    async def gone() -> dict[str, object]:
+        return {"type": "http.disconnect"}
+
+    async def drop(_message: object) -> None:
+        return
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    await Edge(inner, 1)(scope, gone, drop)
+    assert heard == ["http.disconnect"]
+
+
 async def test_what_is_no_request_passes_through() -> None:
     seen: list[str] = []
 

@@ -29,6 +29,10 @@ async def test_references_resolve_and_operations_have_answers(api: Api) -> None:
             assert "200" in operation["responses"]
 
 
+async def test_the_document_is_made_once(api: Api) -> None:
+    assert api.app.openapi() is api.app.openapi()
+
+
 async def test_lists_say_how_they_are_asked(api: Api) -> None:
     document = (await api.client.get("/openapi.json")).json()
     parameters = {p["name"]: p for p in document["paths"]["/v1/agents/"]["get"]["parameters"]}

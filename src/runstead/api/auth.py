@@ -90,7 +90,7 @@ class Access:
         secret = _secret(headers)
         if self._password is None and not await self._there_are_keys():
             if self._on_loopback:
-                _check_host(headers.get("host"))
+                check_host(headers.get("host"))
                 return _Holder(DEFAULT_USER, admin=True)
             raise Unauthenticated(
                 "This server has neither a key nor a password; make a key with `runstead keys create`."
@@ -140,7 +140,7 @@ class Access:
         return user
 
 
-def _check_host(host: str | None) -> None:
+def check_host(host: str | None) -> None:
     """Raises `Forbidden` where an open server is asked under a strange name.
 
     A web page that lets its own name point to this machine could otherwise drive the server from the browser of whoever

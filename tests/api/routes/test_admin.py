@@ -20,6 +20,9 @@ async def test_users(api: Api) -> None:
     change = {"id": user["id"], "name": "c", "organization_id": org["id"]}
     changed = await api.json("PUT", "/v1/admin/users/", json=change)
     assert (changed["name"], changed["organization_id"]) == ("c", org["id"])
+    api.clock.advance(1)
+    same = await api.json("PUT", "/v1/admin/users/", json={"id": user["id"]})
+    assert (same["name"], same["organization_id"]) == ("c", org["id"])
     gone = await api.json("DELETE", "/v1/admin/users/", params={"user_id": user["id"]})
     assert gone["is_deleted"] is True
     assert len(await api.json("GET", "/v1/admin/users/")) == 1
@@ -31,6 +34,7 @@ async def test_organizations(api: Api) -> None:
     org = await api.json("POST", "/v1/admin/orgs/", json={})
     assert org["privileged_tools"] is False
     body = {"name": "n", "privileged_tools": True}
+    assert await api.json("PATCH", f"/v1/admin/orgs/?org_id={org['id']}", json={}) == org
     changed = await api.json("PATCH", f"/v1/admin/orgs/?org_id={org['id']}", json=body)
     assert changed == {**org, **body}
     listed = await api.json("GET", "/v1/admin/orgs/")

@@ -191,19 +191,16 @@ async def modify_agent(agent_id: AgentPath, body: UpdateAgent, caller: Caller, p
 async def delete_agent(agent_id: AgentPath, caller: Caller, parts: Parts) -> Response:
     """Delete an agent with its messages. Its runs are cancelled first; they and their steps stay, as do its blocks."""
     await find_record(parts, caller.user.id, agent_id)
-    deleted, attempts = None, 0
-    while deleted is None:
-        attempts += 1
+    for attempts_left in reversed(range(DELETE_ATTEMPTS_MAX)):
         active = await parts.db.read(run_store.active_of_agent, caller.user.id, agent_id)
         if active:
             await parts.cancellation.cancel_runs(caller.user, [run.id for run in active])
         try:
-            deleted = await parts.db.write(store.delete_agent, caller.user.id, agent_id)
+            await parts.db.write(store.delete_agent, caller.user.id, agent_id)
+            break
         except Busy:  # a run was admitted meanwhile
-            if attempts == DELETE_ATTEMPTS_MAX:
+            if not attempts_left:
                 raise
-    if not deleted:
-        raise no_agent(agent_id)
     return Json({"message": f"Agent id={agent_id} successfully deleted"})
 
 
