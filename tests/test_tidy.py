@@ -205,6 +205,17 @@ def test_no_test_sleeps() -> None:
     hold(faults, "Wait for a condition (tests/world.py, tests/serving.py), or say whose slowness it plays:")
 
 
+def test_nothing_is_mocked() -> None:
+    """Tests use fakes that keep the promises of what they stand for."""
+    faults = [
+        place(path, number)
+        for path in (*python_files("tests"), *python_files("benchmarks"))
+        for number, line in lines(path)
+        if re.match(r"\s*(from unittest|import unittest|from mock|import mock)\b", line)
+    ]
+    hold(faults, "Use a fake: ManualClock, CountingIds, llm/scripted.py, tests/provider_server.py:")
+
+
 def test_the_guide_is_short() -> None:
     """AGENTS.md is read whole, so it stays short."""
     count = len((ROOT / "AGENTS.md").read_text(encoding="utf-8").splitlines())
