@@ -48,3 +48,9 @@ def agent(client: Client) -> str:
 def folder(tmp_path: Path) -> Path:
     """Where a test's own server may live."""
     return tmp_path / "own"
+
+
+@pytest.fixture
+def mark(request: pytest.FixtureRequest) -> str:
+    """A word that is this test's alone: it names its gates and finds its requests to the model."""
+    return str(request.node.name).replace("[", "-").replace("]", "-")

@@ -23,7 +23,7 @@ def cancel(client: Client, agent: str, *run_ids: str) -> dict[str, str]:
 
 def kinds(frames: list[Frame]) -> list[str]:
     """The message types of events, pings in silence left out."""
-    return [frame.kind for frame in frames if frame.kind != "ping" or frame.seq is not None]
+    return [frame.type for frame in frames if frame.type != "ping" or frame.seq]
 
 
 def closed_after_ms(model: StoryModel, mark: str, since_ns: int) -> float:

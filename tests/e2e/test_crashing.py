@@ -35,9 +35,9 @@ def surviving(frames: list[Frame]) -> list[Frame]:
     """The events of the attempts that were not given up."""
     gone: set[str] = set()
     for frame in frames:
-        if frame.kind == "ping":
+        if frame.type == "ping":
             gone |= set(frame.json.get("superseded_message_ids") or ())
-    return [f for f in frames if f.kind != "[DONE]" and f.json.get("id") not in gone]
+    return [f for f in frames if f.type != "[DONE]" and f.json.get("id") not in gone]
 
 
 def test_a_killed_server_finishes_its_runs_when_it_is_back(
@@ -57,7 +57,7 @@ def test_a_killed_server_finishes_its_runs_when_it_is_back(
         everything = client.resumed(run_id)
         assert everything[:15] == seen, "what a reader was given survives the process that gave it"
         assert [f.seq for f in everything[:-1]] == list(range(1, len(everything)))
-        text = [f.json["content"] for f in surviving(everything) if f.kind == "assistant_message"]
+        text = [f.json["content"] for f in surviving(everything) if f.type == "assistant_message"]
         assert text == [*(f"t{n} " for n in range(20)), "end"]
         kept = client.ask("GET", f"/v1/agents/{run['agent_id']}/messages")
         whole = "".join(text)
@@ -123,7 +123,7 @@ def test_a_stop_lets_runs_end(own: Server, model: StoryModel, mark: str) -> None
             model.open(mark)
             seen += list(frames)
         assert own.wait_gone() == 0, own.log
-    assert [f.kind for f in seen][-3:] == ["stop_reason", "usage_statistics", "[DONE]"]
+    assert [f.type for f in seen][-3:] == ["stop_reason", "usage_statistics", "[DONE]"]
     assert seen[-3].json["stop_reason"] == "end_turn"
     with own.start().client() as client:
         assert client.run(run_id_in(seen))["status"] == "completed"

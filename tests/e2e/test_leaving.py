@@ -27,7 +27,7 @@ def begin(client: Client, content: str, events: int = 1) -> list[Frame]:
 
 def numbers(frames: list[Frame]) -> list[int]:
     """The numbers of the events that have one."""
-    return [frame.seq for frame in frames if frame.seq is not None]
+    return [frame.seq for frame in frames if frame.seq]
 
 
 @pytest.mark.slow
@@ -44,13 +44,12 @@ def test_who_drops_200_times_gets_every_event_once(client: Client) -> None:
             with client.stream(f"/v1/runs/{run_id}/stream", body) as frames:
                 got = list(islice(frames, places.randint(1, 12)))
             drops += 1
-            seen += [frame for frame in got if frame.seq is not None]
+            seen += [frame for frame in got if frame.seq]
         last = seen[-1].seq
-        assert last is not None
         seen += client.resumed(run_id, last)
         assert numbers(seen) == list(range(1, TOKENS + 4))  # the ping, the tokens, STOP, USE
         assert text_in(seen) == "".join(f"t{n} " for n in range(TOKENS))
-        assert seen[-1].kind == "[DONE]"
+        assert seen[-1].type == "[DONE]"
     assert drops == RUNS * DROPS_PER_RUN
 
 
@@ -85,8 +84,8 @@ def test_readers_at_different_places_see_the_same(
         first, second = list(islice(early, 8)), list(islice(late, 3))
         assert client.run(run_id)["status"] == "running"
         model.open(mark)
-        first += [frame for frame in early if frame.seq is not None]
-        second += [frame for frame in late if frame.seq is not None]
+        first += [frame for frame in early if frame.seq]
+        second += [frame for frame in late if frame.seq]
     assert numbers(first) == list(range(4, 19))
     assert first[5:] == second
     assert client.resumed(run_id)[:11] == seen
@@ -97,8 +96,8 @@ def test_reading_after_the_end_ends(client: Client) -> None:
     seen = begin(client, story({"text": tokens(5)}), 100)
     run_id, last = run_id_in(seen), seen[-2].seq
     assert last == 8
-    assert [f.kind for f in client.resumed(run_id, last)] == ["[DONE]"]
-    assert [f.kind for f in client.resumed(run_id, last + 1000)] == ["[DONE]"]
+    assert [f.type for f in client.resumed(run_id, last)] == ["[DONE]"]
+    assert [f.type for f in client.resumed(run_id, last + 1000)] == ["[DONE]"]
     assert client.resumed(run_id, 4) == seen[4:]
     for body in ({}, None):
         with client.stream(f"/v1/runs/{run_id}/stream", body) as frames:

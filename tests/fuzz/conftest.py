@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.outside import agent, client, folder, model, server
+from tests.outside import agent, client, folder, mark, model, server
 
-__all__ = ["agent", "client", "folder", "model", "server"]
+__all__ = ["agent", "client", "folder", "mark", "model", "server"]
