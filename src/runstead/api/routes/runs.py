@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import orjson
 from fastapi import Body, Header, Query, Response
 from pydantic import Field
 
@@ -21,15 +22,17 @@ from runstead.api.wire.runs import (
     RunState,
     UsageState,
     metrics_state,
+    response_json,
     run_state,
     usage_state,
 )
 from runstead.api.wire.steps import RunStepQuery, StepState, step_state
 from runstead.domain.message import Message, Role
-from runstead.domain.run import ACTIVE, Run
+from runstead.domain.run import ACTIVE, Run, RunType
 from runstead.domain.transcript import told
 from runstead.errors import Gone, Invalid, NotFound
 from runstead.ids import UserId
+from runstead.runs.wait import outcome
 from runstead.store import messages, runs, steps
 from runstead.store.messages import MessageFilter, MessagePage
 from runstead.store.pages import Page
@@ -68,7 +71,7 @@ async def list_runs(
     """List runs, newest first unless asked otherwise."""
     page = query.page()
     if query.ascending:
-        page = Page(query.limit, True, query.after, query.before)
+        page = Page(limit=query.limit, ascending=True, after=query.after, before=query.before)
     found = await parts.db.read(runs.list_runs, caller.user.id, query.filter(), page)
     return Json([run_state(run) for run in found])
 
@@ -89,8 +92,12 @@ async def list_active_runs(
 @router.get("/runs/{run_id}")
 @answers(RunState)
 async def retrieve_run(run_id: str, caller: Caller, parts: Parts) -> Response:
-    """Read a run."""
-    return Json(run_state(await find(parts, caller.user.id, run_id)))
+    """Read a run. One that was sent with `async` and is over has its whole answer in `metadata.result`."""
+    run = await find(parts, caller.user.id, run_id)
+    state = run_state(run)
+    if run.type is RunType.ASYNC and run.status.final:
+        state["metadata"] |= await _result(parts, run)
+    return Json(state)
 
 
 @router.delete("/runs/{run_id}")
@@ -200,6 +207,15 @@ async def find(parts: Services, user_id: UserId, run_id: str) -> Run:
     if run is None:
         raise NotFound("Run not found")
     return run
+
+
+async def _result(parts: Services, run: Run) -> dict[str, object]:
+    """What a finished run answered, for as long as its events are kept: the older generation reads it of the run itself."""
+    try:
+        found = await outcome(parts.log, run.id)
+    except Gone:
+        return {}
+    return {"result": orjson.Fragment(response_json(found))}
 
 
 def listed(found: list[Message], run: Run) -> list[dict[str, object]]:
