@@ -1,8 +1,8 @@
-"""The event sequences (a) to (g) of the API's facts, section 14, in step, token and background mode, compared literally.
+"""What a run says, event by event, in every case and mode: against the order of the API, and literally, to the byte.
 
-Each case is played by a running server over the story model. Ids, dates and run ids get stable names, all else is compared
-byte for byte with `snapshots/`; the table below says in the facts' own notation what every snapshot must come to.
-`RUNSTEAD_SNAPSHOTS=write` writes the snapshots anew: read the difference before committing it.
+`SAYS` is the order that the facts of the API give (their section 14, cases a to g, with our rulings: every event is numbered,
+an error stands before its stop, every stream ends STOP, USE, [DONE]). The whole text of each stream is in `snapshots/`, with
+ids, dates and run ids given stable names; `RUNSTEAD_SNAPSHOTS=write` writes them anew, to be read before they are kept.
 """
 
 from __future__ import annotations
@@ -10,39 +10,27 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from itertools import chain
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-
-from tests.serving import Client, saying, story
-from tests.sse import Frame, parse
+from tests.serving import Client, Frame, Json, run_id_in, saying, story
 from tests.story_model import StoryModel
 
-SNAPSHOTS = Path(__file__).resolve().parent / "snapshots"
-MODES: dict[str, dict[str, bool]] = {
-    "step": {"stream_tokens": False},
+HERE = Path(__file__).resolve().parent / "snapshots"
+WRITE = os.environ.get("RUNSTEAD_SNAPSHOTS") == "write"
+MODES: dict[str, Json] = {
+    "step": {},
     "token": {"stream_tokens": True},
     "background": {"stream_tokens": True, "background": True},
 }
-TOOL = "conversation_search"
-RULE = {"type": "requires_approval", "tool_name": TOOL}
-# Stories escape what is not ASCII, so the search finds nothing, not even the story itself.
-CALL = {"name": TOOL, "arguments": {"query": "é"}}
-SO = {"text": ["so ", "be ", "it"]}
-STEP_AND_TOKEN = {
-    "reply": ("P RSN AST STOP(end_turn) USE D", "P RSN+ AST+ STOP(end_turn) USE D"),
-    "tool": ("P TC TR AST STOP(end_turn) USE D", "P TC+ TR AST+ STOP(end_turn) USE D"),
-    "approval": ("P AR STOP(requires_approval) USE D", "P AR+ STOP(requires_approval) USE D"),
-    "approved": ("P TR AST STOP(end_turn) USE D", "P TR AST+ STOP(end_turn) USE D"),
-    "denied": ("P TR AST STOP(end_turn) USE D", "P TR AST+ STOP(end_turn) USE D"),
-    "error_first": ("P ERR STOP(llm_api_error) USE D", "P ERR STOP(llm_api_error) USE D"),
-    "error_midway": ("P AST ERR STOP(llm_api_error) USE D", "P AST+ ERR STOP(llm_api_error) USE D"),
-    "cancelled": ("P TC TR STOP(cancelled) USE D", "P TC+ TR AST STOP(cancelled) USE D"),
-    "max_steps": ("P TC TR TC TR STOP(max_steps) USE D", "P TC+ TR TC+ TR STOP(max_steps) USE D"),
+CALL: Json = {"name": "conversation_search", "arguments": {"query": "x"}, "id": "call_1"}
+APPROVAL: Json = {
+    "tools": ["conversation_search"],
+    "tool_rules": [{"type": "requires_approval", "tool_name": "conversation_search"}],
 }
+TOOLS: Json = {"tools": ["conversation_search"]}
 SHORT = {
     "ping": "P",
     "reasoning_message": "RSN",
@@ -54,151 +42,137 @@ SHORT = {
     "usage_statistics": "USE",
     "[DONE]": "D",
 }
-_UUID = re.compile(r"(message-|run-|step-|ping-|)([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{10})([0-9a-f]{2})")
-_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
+# Per case: in step mode, and where tokens are streamed.
+SAYS = {
+    "a-reply": ("P AST STOP(end_turn) USE D", "P AST AST STOP(end_turn) USE D"),
+    "a-thought": (
+        "P RSN AST STOP(end_turn) USE D",
+        "P RSN RSN AST AST STOP(end_turn) USE D",
+    ),
+    "c-tool": (
+        "P TC TR AST STOP(end_turn) USE D",
+        "P TC TC TC TR AST AST STOP(end_turn) USE D",
+    ),
+    "d-approval": (
+        "P AR STOP(requires_approval) USE D",
+        "P AR AR AR STOP(requires_approval) USE D",
+    ),
+    "d-approved": ("P TR AST STOP(end_turn) USE D", "P TR AST AST STOP(end_turn) USE D"),
+    "d-denied": ("P TR AST STOP(end_turn) USE D", "P TR AST AST STOP(end_turn) USE D"),
+    "d-denied-older-form": ("P TR AST STOP(end_turn) USE D", "P TR AST AST STOP(end_turn) USE D"),
+    "e-error-at-once": (
+        "P ERR STOP(llm_api_error) USE D",
+        "P ERR STOP(llm_api_error) USE D",
+    ),
+    "e-error-mid-stream": (
+        "P AST ERR STOP(llm_api_error) USE D",
+        "P AST AST ERR STOP(llm_api_error) USE D",
+    ),
+    "f-cancelled": ("P AST STOP(cancelled) USE D", "P AST AST STOP(cancelled) USE D"),
+    "g-max-steps": (
+        "P TC TR TC TR STOP(max_steps) USE D",
+        "P TC TC TC TR TC TC TC TR STOP(max_steps) USE D",
+    ),
+}
+TOLD: dict[str, tuple[Json, ...]] = {
+    "a-reply": ({"text": ["hello ", "world"]},),
+    "a-thought": ({"reasoning": ["let me ", "think"], "text": ["hello ", "world"]},),
+    "c-tool": ({"calls": [CALL]}, {"text": ["found ", "nothing"]}),
+    "e-error-at-once": ({"status": 500},),
+    "e-error-mid-stream": ({"text": ["half ", "a sen", {"die": True}]},),
+    "g-max-steps": ({"calls": [CALL]}, {"calls": [{**CALL, "id": "call_2"}]}),
+}
+_UUID = re.compile(
+    r"(message-|run-|step-|ping-|agent-)?"
+    r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{10})([0-9a-f]{2})"
+)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)?")
 
-pytestmark = pytest.mark.parametrize("mode", list(MODES))
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("case", TOLD)
+def test_what_a_run_says(client: Client, case: str, mode: str) -> None:
+    """A reply, a thought, a tool, errors, the last step: each in its order, literally."""
+    agent = tested(client, **TOOLS)
+    limit = {"max_steps": 2} if case == "g-max-steps" else {}
+    compare(case, mode, client.sent(agent, story(*TOLD[case]), **MODES[mode], **limit))
 
 
-def new_agent(client: Client, **fields: object) -> str:
-    """An agent whose prompt is always the same, so that counts of tokens are."""
-    return client.agent(system="You are a test.", **fields)
-
-
-def follow(client: Client, agent: str, body: object) -> str:
-    """The whole text of a streamed message."""
-    answer = client.http.post(f"/v1/agents/{agent}/messages/stream", json=body)
-    assert answer.status_code == 200, answer.text
-    return answer.text
-
-
-def told(client: Client, mode: str, *turns: dict[str, Any], **fields: object) -> str:
-    """The whole text of one story to a new agent."""
-    body = saying(story(*turns), **MODES[mode], max_steps=2)
-    return follow(client, new_agent(client, **fields), body)
-
-
-def frames_of(text: str) -> list[Frame]:
-    """The events in a stream's text."""
-    return list(parse(text.splitlines()))
-
-
-def in_short(text: str, *, folded: bool) -> str:
-    """A stream in the facts' notation; folded: pieces of one message that follow each other are one, with a plus."""
-    found: list[str] = []
-    for frame in frames_of(text):
-        name = f"STOP({frame.json['stop_reason']})" if frame.type == "stop_reason" else SHORT[frame.type]
-        if folded and found and found[-1].rstrip("+") == name:
-            found[-1] = name + "+"
+@pytest.mark.parametrize("mode", MODES)
+def test_what_an_approval_says(client: Client, mode: str) -> None:
+    """The request, and what follows each answer; the older form of a denial says what the newer one does."""
+    for case in ("d-approved", "d-denied", "d-denied-older-form"):
+        agent = tested(client, **APPROVAL)
+        told = story({"calls": [CALL]}, {"text": ["so ", "be it"]})
+        asked = client.sent(agent, told, **MODES[mode])
+        compare("d-approval", mode, asked)
+        request = next(frame.json for frame in asked if frame.type == "approval_request_message")
+        answer: Json = {"type": "approval", "approve": False, "reason": "not now"}
+        if case == "d-denied-older-form":
+            answer["approval_request_id"] = request["id"]
         else:
-            found.append(name)
-    return " ".join(found)
+            decision: Json = {**answer, "approve": case == "d-approved", "tool_call_id": "call_1"}
+            answer = {"type": "approval", "approvals": [decision]}
+        body: Json = {"messages": [answer], **MODES[mode]}
+        with client.stream(f"/v1/agents/{agent}/messages/stream", body) as frames:
+            compare(case, mode, list(frames))
 
 
-def stable(text: str) -> str:
-    """A stream with names for what differs each time: `message-1`, `run-1`; an own id is its message's name and its part."""
-    names: dict[str, str] = {}
-    counts: dict[str, int] = {}
+@pytest.mark.parametrize("mode", MODES)
+def test_what_a_cancelled_run_says(client: Client, model: StoryModel, mode: str, mark: str) -> None:
+    """What was said until then, and the end that every stream has."""
+    agent = tested(client)
+    told = story({"text": ["half ", "a sen", {"silence": True}]}, mark=mark)
+    body = saying(told, **MODES[mode])
+    with client.stream(f"/v1/agents/{agent}/messages/stream", body) as frames:
+        seen = first(frames, 1 if mode == "step" else 3)
+        model.wait_asked(mark, said=2)
+        cancel: Json = {"run_ids": [run_id_in(seen)]}
+        client.ask("POST", f"/v1/agents/{agent}/messages/cancel", cancel)
+        compare("f-cancelled", mode, [*seen, *frames])
 
-    def name(match: re.Match[str]) -> str:
-        kind, stem, last = match.groups()
-        if stem not in names:
-            counts[kind] = counts.get(kind, 0) + 1
-            names[stem] = f"{kind or 'own-'}{counts[kind]}"
-        # Of an own id only the last seven bits are the part's number.
-        return names[stem] if kind else f"{names[stem]}.part-{int(last, 16) & 0x7F}"
+
+def first(frames: Iterator[Frame], count: int) -> list[Frame]:
+    """The first events of a stream."""
+    return list(islice(frames, count))
+
+
+def tested(client: Client, **fields: object) -> str:
+    """An agent whose prompt, and with it every guess of its length, is always the same."""
+    return client.agent(system="You are tested.", **fields)
+
+
+def compare(case: str, mode: str, frames: list[Frame]) -> None:
+    """Hold a stream against the order of the API and against its snapshot."""
+    frames = [frame for frame in frames if frame.type != "ping" or frame.seq]
+    assert " ".join(short(frame) for frame in frames) == SAYS[case][mode != "step"]
+    numbered = frames[:-1]
+    assert [frame.seq for frame in numbered] == list(range(1, len(frames)))
+    assert [frame.json["seq_id"] for frame in numbered] == [frame.seq for frame in numbered]
+    assert {frame.json["run_id"] for frame in numbered} == {run_id_in(frames)}
+    assert [f.name for f in frames if f.name != "message"] == ["error"] * ("e-" in case[:2])
+    literal = "".join(f"{frame.seq} {frame.name} {frame.data}\n" for frame in frames)
+    snapshot = HERE / f"{case}-{mode}.txt"
+    if WRITE:
+        HERE.mkdir(exist_ok=True)
+        snapshot.write_text(named(literal))
+    assert named(literal) == snapshot.read_text(), f"see {snapshot}"
+
+
+def short(frame: Frame) -> str:
+    """An event in the words of the facts."""
+    if frame.type == "stop_reason":
+        return f"STOP({frame.json['stop_reason']})"
+    return SHORT[frame.type]
+
+
+def named(text: str) -> str:
+    """The text with each id by the order of its first appearance, an otid as `<message>.<part>`, and no dates."""
+    known: dict[str, int] = {}
+
+    def name(match: re.Match[str]) -> Any:
+        prefix, stem, last = match[1], match[2], match[3]
+        number = known.setdefault(stem, len(known) + 1)
+        return f"{prefix}{number}" if prefix else f"{number}.{int(last, 16) & 0x7F}"
 
     return _DATE.sub("DATE", _UUID.sub(name, text))
-
-
-def compare(case: str, mode: str, text: str) -> None:
-    """Hold a stream against the table, its snapshot, and the laws that every stream keeps."""
-    assert in_short(text, folded=mode != "step").replace("+", "") == STEP_AND_TOKEN[case][mode != "step"].replace("+", "")
-    assert text.endswith("data: [DONE]\n\n")
-    events = frames_of(text)[:-1]
-    assert [event.seq for event in events] == list(range(1, len(events) + 1))
-    assert all(event.json["seq_id"] == event.seq and event.json["run_id"] for event in events)
-    file = SNAPSHOTS / f"{case}.{mode}.txt"
-    if os.environ.get("RUNSTEAD_SNAPSHOTS") == "write":
-        file.write_text(stable(text))
-    assert stable(text) == file.read_text()
-
-
-def test_a_and_b_reply(client: Client, mode: str) -> None:
-    """(a), (b): thoughts and text, whole or in pieces."""
-    compare("reply", mode, told(client, mode, {"reasoning": ["let ", "me"], "text": ["one ", "two"]}))
-
-
-def test_c_tool(client: Client, mode: str) -> None:
-    """(c): a call, its return, and the next step's text."""
-    compare("tool", mode, told(client, mode, {"calls": [CALL]}, SO, tools=[TOOL]))
-
-
-@pytest.mark.parametrize("approve", [True, False])
-def test_d_approval(client: Client, mode: str, approve: bool) -> None:
-    """(d): the request ends the run; the answer, denied in the older form or approved in the newer, makes the next."""
-    agent = new_agent(client, tools=[TOOL], tool_rules=[RULE])
-    asked = follow(client, agent, saying(story({"calls": [CALL]}, SO), **MODES[mode]))
-    compare("approval", mode, asked)
-    request = next(f.json for f in frames_of(asked) if f.type == "approval_request_message")
-    call_id = request["tool_call"]["tool_call_id"]
-    answer = (
-        {"type": "approval", "approvals": [{"type": "approval", "tool_call_id": call_id, "approve": True}]}
-        if approve
-        else {"type": "approval", "approve": False, "approval_request_id": request["id"], "reason": "no"}
-    )
-    text = follow(client, agent, {"messages": [answer], **MODES[mode]})
-    compare("approved" if approve else "denied", mode, text)
-
-
-def test_e_error_before_any_output(client: Client, mode: str) -> None:
-    """(e): 200 and the error in the stream; STOP, USE and the end follow it."""
-    compare("error_first", mode, told(client, mode, {"status": 500}))
-
-
-def test_e_error_in_mid_sentence(client: Client, mode: str) -> None:
-    """(e): what was said comes first."""
-    compare("error_midway", mode, told(client, mode, {"text": ["half ", "a ", {"die": True}]}))
-
-
-def test_f_cancelled(client: Client, model: StoryModel, mark: str, mode: str) -> None:
-    """(f): in the second step, while the model is silent: what was said, STOP(cancelled), USE, and the end."""
-    agent = new_agent(client, tools=[TOOL])
-    said = ["half "] if mode != "step" else []
-    turns = ({"calls": [CALL]}, {"text": [*said, {"silence": True}]})
-    # The guess of an unfinished answer's usage counts characters: the mark must be as long in every run.
-    body = saying(story(*turns, mark=f"{mark:_<40}"), **MODES[mode])
-    with client.http.stream("POST", f"/v1/agents/{agent}/messages/stream", json=body) as answer:
-        pieces = answer.iter_text()
-        seen = until_in(pieces, "half " if said else "tool_return_message")
-        model.wait_until(lambda: len(model.asked_with(mark)) == 2)
-        cancelled = {"run_ids": [answer.headers["x-run-id"]]}
-        client.ask("POST", f"/v1/agents/{agent}/messages/cancel", cancelled)
-        seen = "".join(chain([seen], pieces))
-    compare("cancelled", mode, seen)
-
-
-def test_g_max_steps(client: Client, mode: str) -> None:
-    """(g): two steps and no more."""
-    calls = [{**CALL, "arguments": {"query": query}} for query in "éèê"]
-    text = told(client, mode, *({"calls": [call]} for call in calls), tools=[TOOL])
-    compare("max_steps", mode, text)
-
-
-def test_re_attaching_says_the_same_bytes(client: Client, mode: str) -> None:
-    """A background run's stored stream is, byte for byte, what was streamed; others are refused."""
-    text = told(client, mode, {"calls": [CALL]}, SO, tools=[TOOL])
-    run_id = frames_of(text)[0].json["run_id"]
-    again = client.http.post(f"/v1/runs/{run_id}/stream", json={"starting_after": 0})
-    if mode == "background":
-        assert (again.status_code, again.text) == (httpx.codes.OK, text)
-    else:
-        assert again.status_code == httpx.codes.BAD_REQUEST
-
-
-def until_in(pieces: Iterator[str], wanted: str) -> str:
-    """The text up to and including the piece in which something wanted came."""
-    seen = ""
-    while wanted not in seen:
-        seen += next(pieces)
-    return seen
