@@ -181,7 +181,7 @@ async def test_usage(make: MakeGateway, server: ProviderServer, kind: str) -> No
 
 
 async def test_thoughts_come_before_the_text(make: MakeGateway, server: ProviderServer) -> None:
-    server.answers.append(Answer(Thought("Let me "), Thought("think.", signature="signed"), "42"))
+    server.answers.append(Answer(Thought("Let me "), Thought("think.", signature="c2lnbmVk"), "42"))
     deltas = await all_of(make(), ask(settings=ModelSettings(thinking=True, thinking_budget_tokens=2048)))
     thoughts = [delta.text for delta in deltas if isinstance(delta, ReasoningDelta)]
     assert "".join(thoughts) == "Let me think."

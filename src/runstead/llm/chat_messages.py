@@ -13,7 +13,7 @@ import orjson
 
 from runstead.domain.message import ImagePart, Message, Part, Role, TextPart, ToolCall, ToolReturn
 from runstead.domain.tool import ToolSpec
-from runstead.llm.transcript import has_words, ordered, summary_text
+from runstead.llm.transcript import arguments_object, has_words, ordered, summary_text
 from runstead.llm.types import ModelRequest
 
 RENDERED_MESSAGES_MAX = 20_000
@@ -109,18 +109,8 @@ def _call(call: ToolCall) -> Mapping[str, object]:
     return {
         "id": call.id,
         "type": "function",
-        "function": {"name": call.name, "arguments": _arguments(call.arguments)},
+        "function": {"name": call.name, "arguments": arguments_object(call.arguments)},
     }
-
-
-def _arguments(text: str) -> str:
-    """The arguments as the model wrote them; wrapped where they are not an object, because servers parse them again."""
-    try:
-        if isinstance(orjson.loads(text or "{}"), dict):
-            return text or "{}"
-    except orjson.JSONDecodeError:
-        pass
-    return orjson.dumps({"malformed_arguments": text}).decode()
 
 
 def _result(result: ToolReturn) -> Mapping[str, object]:

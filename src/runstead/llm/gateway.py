@@ -32,9 +32,9 @@ RETRY_AFTER_WAITED_S_MAX = 30.0
 
 _MODULES = {
     "chat": "runstead.llm.chat_completions",
-    "openai": "runstead.llm.pydantic_ai_models",
-    "anthropic": "runstead.llm.pydantic_ai_models",
-    "google": "runstead.llm.pydantic_ai_models",
+    "openai": "runstead.llm.pydantic_ai_openai",
+    "anthropic": "runstead.llm.pydantic_ai_anthropic",
+    "google": "runstead.llm.pydantic_ai_google",
 }
 # Other names under which clients of the API know a provider.
 _SAME = {

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import orjson
+
 from runstead.domain.message import Mark, Message, Role, TextPart, ToolReturn
 
 INTERRUPTED = "interrupted: this call was given up before it had a result"
@@ -27,6 +29,16 @@ def ordered(messages: Sequence[Message]) -> list[Item]:
         order.take(message)
     order.settle()
     return order.items
+
+
+def arguments_object(text: str) -> str:
+    """A call's arguments as the model wrote them; wrapped where they are not a JSON object, for providers parse them."""
+    try:
+        if isinstance(orjson.loads(text or "{}"), dict):
+            return text or "{}"
+    except orjson.JSONDecodeError:
+        pass
+    return orjson.dumps({"malformed_arguments": text}).decode()
 
 
 def summary_text(message: Message) -> str:
