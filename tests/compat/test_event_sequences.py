@@ -86,14 +86,14 @@ _UUID = re.compile(
     r"(message-|run-|step-|ping-|agent-)?"
     r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{10})([0-9a-f]{2})"
 )
-_DATE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)?")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(\+00:00|Z| UTC)?")
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("case", TOLD)
 def test_what_a_run_says(client: Client, case: str, mode: str) -> None:
     """A reply, a thought, a tool, errors, the last step: each in its order, literally."""
-    agent = tested(client, **TOOLS)
+    agent = an_agent(client, **TOOLS)
     limit = {"max_steps": 2} if case == "g-max-steps" else {}
     compare(case, mode, client.sent(agent, story(*TOLD[case]), **MODES[mode], **limit))
 
@@ -102,7 +102,7 @@ def test_what_a_run_says(client: Client, case: str, mode: str) -> None:
 def test_what_an_approval_says(client: Client, mode: str) -> None:
     """The request, and what follows each answer; the older form of a denial says what the newer one does."""
     for case in ("d-approved", "d-denied", "d-denied-older-form"):
-        agent = tested(client, **APPROVAL)
+        agent = an_agent(client, **APPROVAL)
         told = story({"calls": [CALL]}, {"text": ["so ", "be it"]})
         asked = client.sent(agent, told, **MODES[mode])
         compare("d-approval", mode, asked)
@@ -121,7 +121,7 @@ def test_what_an_approval_says(client: Client, mode: str) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_what_a_cancelled_run_says(client: Client, model: StoryModel, mode: str, mark: str) -> None:
     """What was said until then, and the end that every stream has."""
-    agent = tested(client)
+    agent = an_agent(client)
     told = story({"text": ["half ", "a sen", {"silence": True}]}, mark=mark)
     body = saying(told, **MODES[mode])
     with client.stream(f"/v1/agents/{agent}/messages/stream", body) as frames:
@@ -137,7 +137,7 @@ def first(frames: Iterator[Frame], count: int) -> list[Frame]:
     return list(islice(frames, count))
 
 
-def tested(client: Client, **fields: object) -> str:
+def an_agent(client: Client, **fields: object) -> str:
     """An agent whose prompt, and with it every guess of its length, is always the same."""
     return client.agent(system="You are tested.", **fields)
 

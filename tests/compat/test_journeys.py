@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests.serving import Server
 
 HERE = Path(__file__).resolve().parent
