@@ -29,6 +29,8 @@ from runstead.store.events import EventRow
 
 Dispatch = Callable[[RunId], Awaitable[None]]
 
+ANSWERS_LOOKED_AT = 10
+
 _NOTHING_PENDING = (
     "Cannot process approval response: No tool call is currently awaiting approval."
     " Please send a regular message to interact with the agent."
@@ -188,7 +190,7 @@ def _admit(
     if not answers:
         if pending is not None and pending.waiting:
             raise PendingApproval(_STILL_PENDING, pending_request_id=pending.request.id)
-    elif (again := _answered_before(conn, new, answers[0], request, after)) is not None:
+    elif (again := _answered_before(conn, new, answers[0], pending)) is not None:
         return again
     else:
         inputs = _filled(inputs, new.inputs, pending)
@@ -214,28 +216,34 @@ def _keys(new: NewRun) -> dict[str, str]:
 
 
 def _answered_before(
-    conn: Connection,
-    new: NewRun,
-    answer: Answered,
-    request: Message | None,
-    after: list[Message],
+    conn: Connection, new: NewRun, answer: Answered, pending: OpenCalls | None
 ) -> Run | None:
-    """The run that brought the same answer before. Raises `Conflict` where that answer said something else."""
-    if request is None:
+    """The run that brought the same answer before. Raises `Conflict` where that answer said something else.
+
+    A provider may use a call's id again in a later turn: what is pending now is never taken for what was answered before.
+    """
+    if pending is not None and pending.waiting:
         return None
-    for message in after:
-        if message.role is not Role.APPROVAL or message.run_id is None:
-            continue
-        given = {d.call_id: d.approve for d in message.decisions}
-        asked = {d.call_id: d.approve for d in answer.decisions}
-        if answer.request_id == request.id and answer.approve_all is not None:
+    for message in messages.newest_approvals(conn, new.lane, ANSWERS_LOOKED_AT):
+        given = _verdicts(message.decisions, message.client_returns)
+        asked = _verdicts(answer.decisions, answer.returns)
+        if answer.approve_all is not None:
+            if answer.request_id != message.answers:
+                continue
             asked = dict.fromkeys(given, answer.approve_all)
-        if not asked or asked.keys() != given.keys():
+        if asked.keys() != given.keys() or message.run_id is None:
             continue
         if asked != given:
             raise Conflict("This approval was answered before, the other way; an answer is final.")
         return runs.find_run(conn, new.user.id, message.run_id)
     return None
+
+
+def _verdicts(
+    decisions: tuple[Decision, ...], returns: tuple[ToolReturn, ...]
+) -> dict[str, bool | str]:
+    """Per call what was said of it: a person's verdict, or the client's return."""
+    return {d.call_id: d.approve for d in decisions} | {r.call_id: r.text for r in returns}
 
 
 def _filled(

@@ -120,6 +120,13 @@ def last_assistant(conn: Connection, lane: str) -> tuple[Message | None, list[Me
     return found[0], found[1:]
 
 
+def newest_approvals(conn: Connection, lane: str, limit: int) -> list[Message]:
+    """The newest answers to approvals of an agent or conversation, newest first."""
+    query = select(*_COLUMNS).where(table.c.lane == lane, table.c.role == Role.APPROVAL.value)
+    rows = conn.execute(query.order_by(table.c.position.desc()).limit(limit))
+    return [_message(row) for row in rows]
+
+
 def list_messages(
     conn: Connection, user_id: UserId, where: MessageFilter, page: MessagePage
 ) -> list[Message]:

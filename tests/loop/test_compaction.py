@@ -1,0 +1,68 @@
+"""A conversation that outgrows the model's window: the oldest turns become a summary, and nothing is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runstead.llm.scripted import Cue, ScriptedGateway, says
+from runstead.llm.types import ModelRequest
+from runstead.loop.compaction import oldest
+from runstead.loop.context import tokens_of
+from tests.world import world
+
+LONG = "word " * 400
+
+
+def speak(request: ModelRequest) -> list[Cue]:
+    """Summaries for who asks to condense, long answers for everybody else."""
+    return says("They talk about words.") if "condense" in request.system else says(LONG)
+
+
+async def test_the_oldest_turns_give_way_to_a_summary(tmp_path: Path) -> None:
+    """The transcript shows the summary; the model sees it first, and the newest turns whole."""
+    gateway = ScriptedGateway(speak)
+    async with world(tmp_path, gateway) as w:
+        agent = await w.agent(context_window_limit=8000)
+        for number in range(30):
+            answer = await w.say(agent, f"question {number} {LONG}")
+            assert 200 == answer.status_code, answer.text
+
+        asked = [r for r in gateway.requests if "condense" not in r.system]
+        largest = max(sum(map(tokens_of, request.messages)) for request in asked)
+        history = await w.get(f"/v1/agents/{agent}/messages?limit=1000&order=asc")
+        summaries = [m for m in history if m["message_type"] == "summary_message"]
+
+        assert largest < 8000
+        assert len(summaries) >= 2
+        assert "They talk about words." == summaries[0]["summary"]
+        assert 30 == sum(m["message_type"] == "user_message" for m in history)
+        last = asked[-1].messages
+        assert ["summary", "user"] == [m.role.value for m in last[:2]]
+        assert "question 29" in last[-1].text
+
+
+async def test_a_run_tells_of_its_compaction_where_asked(tmp_path: Path) -> None:
+    """The summary is part of the run that needed it; the notice only for who asks."""
+    async with world(tmp_path, ScriptedGateway(speak)) as w:
+        agent = await w.agent(context_window_limit=8000)
+        kinds: list[str] = []
+        for _ in range(8):
+            told = await w.stream(agent, LONG, include_compaction_messages=True)
+            kinds += [frame.kind for frame in told]
+
+        assert kinds.count("summary_message") == kinds.count("event_message") > 0
+
+
+async def test_one_turn_that_fills_the_window_is_left_to_the_model(tmp_path: Path) -> None:
+    """There is nothing older to summarise: the question is asked as it is."""
+    gateway = ScriptedGateway(speak)
+    async with world(tmp_path, gateway) as w:
+        agent = await w.agent(context_window_limit=8000)
+
+        assert 200 == (await w.say(agent, LONG * 20)).status_code
+        assert 1 == len(gateway.requests)
+
+
+def test_nothing_is_oldest_in_nothing() -> None:
+    """An empty conversation has no turns to summarise."""
+    assert [] == oldest([], 100)

@@ -1,0 +1,112 @@
+"""A run's whole way under disturbance: handing over, being taken over, an agent that vanishes, a broken part."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from runstead.domain.run import RunStatus
+from runstead.llm.scripted import ScriptedGateway, says
+from runstead.llm.types import Finish, TextDelta
+from tests.world import frames, wait_until, world
+
+
+async def test_a_stopping_process_hands_over_and_the_next_finishes(tmp_path: Path) -> None:
+    """What the first said is marked as given up; the second says it anew, under new ids; the transcript has it once."""
+    never = asyncio.Event()
+    first = ScriptedGateway([[TextDelta("Half an ans"), never]])
+    async with world(tmp_path, first) as w:
+        agent = await w.agent()
+        body = {"messages": [{"role": "user", "content": "go"}], "stream_tokens": True, "background": True}
+        path = f"/v1/agents/{agent}/messages/stream"
+        leaving = asyncio.create_task(w.client.post(path, json=body))
+        await wait_until(lambda: len(first.requests) == 1, "the model being asked")
+        run_id = (await w.get("/v1/runs/active"))[0]["id"]
+        reader = await w.server.services.log.reader(run_id, 1)
+        await reader.next(timeout_s=5)
+        drained = asyncio.create_task(_drain(w.server))
+        told = frames((await leaving).text)
+        await drained
+    async with world(tmp_path, ScriptedGateway([says("A whole answer.")])) as w:
+        run = await w.ended(run_id)
+        replay = await w.resume(run_id)
+        transcript = await w.get(f"/v1/runs/{run_id}/messages")
+        steps = await w.get(f"/v1/runs/{run_id}/steps?order=asc")
+
+    assert "[DONE]" not in [frame.kind for frame in told]
+    assert told == replay[: len(told)]
+    assert RunStatus.COMPLETED is run.status
+    given_up = next(f.data for f in replay if f.data and "superseded_message_ids" in f.data)
+    fresh = {f.data["id"] for f in replay if f.data and f.data.get("content") == "A "}
+    assert 1 == len(given_up["superseded_message_ids"])
+    assert not fresh & set(given_up["superseded_message_ids"])
+    said = {m["id"]: m["content"] for m in transcript if m["message_type"] == "assistant_message"}
+    assert {"Half an ans", "A whole answer."} == set(said.values())
+    assert ["abandoned", None] == [step["error_type"] for step in steps]
+    assert list(range(1, len(replay))) == [f.id for f in replay[:-1]]
+
+
+async def _drain(server: object) -> None:
+    from runstead.app import Server, drain  # noqa: PLC0415 - the test's own name stays free
+
+    assert isinstance(server, Server)
+    await drain(server)
+
+
+async def test_the_next_question_does_not_see_what_was_given_up(tmp_path: Path) -> None:
+    """An abandoned attempt is in the transcript, not in the model's context."""
+    never = asyncio.Event()
+    first = ScriptedGateway([[TextDelta("Half"), never]])
+    async with world(tmp_path, first) as w:
+        agent = await w.agent()
+        run_id = await w.begin(agent, "go")
+        await wait_until(lambda: len(first.requests) == 1, "the model being asked")
+    second = ScriptedGateway(lambda _: says("Whole."))
+    async with world(tmp_path, second) as w:
+        await w.ended(run_id)
+        await w.say(agent, "and now?")
+
+    assert ["go", "Whole.", "and now?"] == [m.text for m in second.requests[-1].messages]
+
+
+async def test_an_agent_that_is_deleted_takes_its_runs_to_their_end(tmp_path: Path) -> None:
+    """Deleting an agent in the middle of a run cancels it; nobody waits for ever."""
+    never = asyncio.Event()
+    gateway = ScriptedGateway([[TextDelta("Half"), never]])
+    async with world(tmp_path, gateway) as w:
+        agent = await w.agent()
+        run_id = await w.begin(agent, "go")
+        await wait_until(lambda: len(gateway.requests) == 1, "the model being asked")
+
+        answer = await w.client.delete(f"/v1/agents/{agent}")
+
+        assert 200 == answer.status_code
+        assert RunStatus.CANCELLED is (await w.ended(run_id)).status
+
+
+async def test_a_part_that_breaks_ends_the_run_and_tells_no_secrets(tmp_path: Path) -> None:
+    """An unforeseen error: the run fails at once, its readers are told, the agent goes on."""
+    gateway = ScriptedGateway([[ValueError("sk-secret")], says("Fine now.")])
+    async with world(tmp_path, gateway) as w:
+        agent = await w.agent()
+
+        told = await w.stream(agent, "go", background=True)
+
+        assert ["error_message", "stop_reason", "usage_statistics", "[DONE]"] == [
+            frame.kind for frame in told[1:]
+        ]
+        assert "sk-secret" not in str(told)
+        run = await w.get(f"/v1/runs/{told[0].data and told[0].data['run_id']}")
+        assert ("failed", "error") == (run["status"], run["stop_reason"])
+        assert 200 == (await w.say(agent, "again")).status_code
+
+
+async def test_an_answer_cut_off_by_the_models_limit_says_so(tmp_path: Path) -> None:
+    """`length` is a failure with a reason of its own; the text is kept."""
+    gateway = ScriptedGateway([[TextDelta("A very lo"), Finish("length")]])
+    async with world(tmp_path, gateway) as w:
+        told = await w.stream(await w.agent(), "go")
+
+        reasons = [f.data["stop_reason"] for f in told if f.kind == "stop_reason" and f.data]
+        assert ["max_tokens_exceeded"] == reasons
+        assert "error_message" in [frame.kind for frame in told]
