@@ -1,0 +1,111 @@
+"""Our own OpenAPI document, turned against us: whatever fits it, and whatever does not, is answered and breaks nothing.
+
+The requests are made from the document by schemathesis, always the same ones. `RUNSTEAD_FUZZ_EXAMPLES=500` makes more of
+them an operation, for a long run by hand.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import Case, GenerationMode
+
+from tests.serving import Client, Server, run_id_in, saying, until
+
+EXAMPLES = int(os.environ.get("RUNSTEAD_FUZZ_EXAMPLES", "5"))  # noqa: TID251 - how the tests are run, no setting
+ANSWER_S = 15
+OPERATIONS_MIN = 30
+LONG_S = 24 * 3600
+NOT_OFFERED = 501
+BROKEN = ("run broke", "chore failed", "Traceback")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Things that exist, by the names of the path parameters that mean them."""
+
+    ids: dict[str, str]
+
+    def put_into(self, case: Case) -> None:
+        """Let a request mean what exists."""
+        parameters = cast("dict[str, Any]", case.path_parameters or {})
+        for name in parameters.keys() & self.ids.keys():
+            parameters[name] = self.ids[name]
+
+
+@pytest.fixture
+def session() -> Iterator[requests.Session]:
+    """A client that knows no proxy."""
+    with requests.Session() as session:
+        session.trust_env = False
+        yield session
+
+
+def known(client: Client) -> Known:
+    """A new agent with a block and a finished background run."""
+    agent = client.agent(memory_blocks=[{"label": "human", "value": "Ada"}])
+    run_id = run_id_in(client.sent(agent, "hello", background=True))
+    block = client.ask("GET", f"/v1/agents/{agent}/core-memory/blocks")[0]["id"]
+    step = client.ask("GET", f"/v1/runs/{run_id}/steps")[0]["id"]
+    ids = {"agent_id": agent, "run_id": run_id, "block_id": block, "step_id": step}
+    return Known({**ids, "block_label": "human"})
+
+
+def try_all(
+    operation: Any, mode: GenerationMode, server: Server, session: requests.Session, things: Known | None
+) -> bool:
+    """Send an operation's generated requests; each must be answered, and not by a failure of ours.
+
+    False: no such request can be made (an operation that takes nothing cannot be given anything wrong).
+    """
+
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def answered(case: Case) -> None:
+        if things is not None:
+            things.put_into(case)
+        if isinstance(case.body, dict):
+            cast("dict[str, Any]", case.body).pop("callback_url", None)  # nothing leaves this machine
+        answer = case.call(base_url=server.url, session=session, timeout=ANSWER_S)
+        said = f"{case.as_curl_command()}\n{answer.status_code} {answer.text[:2000]}"
+        assert answer.status_code < 500 or answer.status_code == NOT_OFFERED, said
+        assert "internal_error" not in answer.text, said
+
+    try:
+        answered()
+    except Unsatisfiable:
+        return False
+    return True
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(LONG_S if EXAMPLES > 5 else 120)
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+@pytest.mark.parametrize("real", [False, True])
+def test_no_request_breaks_the_server(
+    server: Server, client: Client, session: requests.Session, mode: GenerationMode, real: bool
+) -> None:
+    """No 500, no hang, no lost run: for every operation, with made-up ids and with real ones."""
+    schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+    tried = 0
+    for found in schema.get_all_operations():
+        tried += try_all(found.ok(), mode, server, session, known(client) if real else None)
+    assert tried > OPERATIONS_MIN
+    until(lambda: not client.ask("GET", "/v1/runs/?active=true"), 20, "the end of every run")
+    assert client.ask("GET", "/v1/health/")["status"] == "ok"
+    assert not [word for word in BROKEN if word in server.log], server.log[-8000:]
