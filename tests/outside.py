@@ -9,7 +9,6 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-
 from tests.serving import Client, Server
 from tests.story_model import StoryModel
 

@@ -144,9 +144,7 @@ def background_message(world: World) -> None:
 
 @operation
 def async_message(world: World) -> None:
-    run = world.client.agents.messages.create_async(
-        world.agent_id, messages=said(story({"text": tokens(4)}))
-    )
+    run = world.client.agents.messages.create_async(world.agent_id, messages=said(story({"text": tokens(4)})))
     assert isinstance(run, Run)
     valid(run)
     over = whole(world, run.id)
@@ -189,9 +187,7 @@ def attach_in_the_middle_of_a_live_run(world: World) -> None:
     run_id = first[0].run_id
     assert world.client.runs.retrieve(run_id).status == "running"
     assert run_id in [run.id for run in world.client.runs.list_active(agent_id=world.agent_id)]
-    assert run_id in [
-        run.id for run in world.client.runs.list(agent_id=world.agent_id, active=True)
-    ]
+    assert run_id in [run.id for run in world.client.runs.list(agent_id=world.agent_id, active=True)]
     rest = list(world.client.runs.stream(run_id, starting_after=first[-1].seq_id))
     all_valid(rest)
     events = [*first, *rest]
@@ -281,8 +277,7 @@ def list_with_each_filter(world: World) -> None:
 def page_over_120_runs(world: World) -> None:
     agent = new_agent(world)
     made = [
-        world.client.agents.messages.create_async(agent.id, messages=said("hello")).id
-        for _ in range(RUNS)
+        world.client.agents.messages.create_async(agent.id, messages=said("hello")).id for _ in range(RUNS)
     ]
     for ascending, expected in ((True, made), (False, made[::-1])):
         found: list[str] = []

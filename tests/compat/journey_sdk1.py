@@ -51,9 +51,7 @@ def said(text: str) -> list[dict[str, str]]:
 
 
 def new_agent(world: World, **fields: Any) -> AgentState:
-    return world.client.agents.create(
-        name="sdk-one", model="openai/story", **fields
-    )
+    return world.client.agents.create(name="sdk-one", model="openai/story", **fields)
 
 
 def whole(world: World, run_id: str) -> Run:
@@ -91,7 +89,8 @@ def blocking_message(world: World) -> None:
 def step_streamed_message(world: World) -> None:
     events = list(
         world.client.agents.messages.create(
-            world.agent_id, messages=said(story({"reasoning": ["hm"], "text": tokens(3)})),
+            world.agent_id,
+            messages=said(story({"reasoning": ["hm"], "text": tokens(3)})),
             streaming=True,
         )
     )
@@ -129,7 +128,8 @@ def background_message(world: World) -> None:
         world.client.agents.messages.create(
             world.agent_id,
             messages=said(story({"text": tokens(5)})),
-            streaming=True, stream_tokens=True,
+            streaming=True,
+            stream_tokens=True,
             background=True,
         )
     )
@@ -141,9 +141,7 @@ def background_message(world: World) -> None:
 
 @operation
 def async_message(world: World) -> None:
-    run = world.client.agents.messages.create_async(
-        world.agent_id, messages=said(story({"text": tokens(4)}))
-    )
+    run = world.client.agents.messages.create_async(world.agent_id, messages=said(story({"text": tokens(4)})))
     assert isinstance(run, Run)
     valid(run)
     over = whole(world, run.id)
@@ -177,7 +175,8 @@ def attach_in_the_middle_of_a_live_run(world: World) -> None:
     for event in world.client.agents.messages.create(
         world.agent_id,
         messages=said(story({"text": tokens(40, pause_ms=20)})),
-        streaming=True, stream_tokens=True,
+        streaming=True,
+        stream_tokens=True,
         background=True,
     ):
         first.append(event)
@@ -185,9 +184,7 @@ def attach_in_the_middle_of_a_live_run(world: World) -> None:
             break
     run_id = first[0].run_id
     assert world.client.runs.retrieve(run_id).status == "running"
-    assert run_id in [
-        run.id for run in world.client.runs.list(agent_id=world.agent_id, active=True)
-    ]
+    assert run_id in [run.id for run in world.client.runs.list(agent_id=world.agent_id, active=True)]
     rest = list(world.client.runs.messages.stream(run_id, starting_after=first[-1].seq_id))
     all_valid(rest)
     events = [*first, *rest]
@@ -204,7 +201,10 @@ def attach_after_the_end(world: World) -> None:
     assert numbers(events) == list(range(1, len(events) + 1))
     assert kinds(events)[-2:] == ["stop_reason", "usage_statistics"]
     last = events[-1].seq_id
-    assert numbers(world.client.runs.messages.stream(world.run_id, starting_after=last - 2)) == [last - 1, last]
+    assert numbers(world.client.runs.messages.stream(world.run_id, starting_after=last - 2)) == [
+        last - 1,
+        last,
+    ]
     assert list(world.client.runs.messages.stream(world.run_id, starting_after=last)) == []
 
 
@@ -214,7 +214,8 @@ def cancel(world: World) -> None:
     for event in world.client.agents.messages.create(
         world.agent_id,
         messages=said(story({"text": ["half ", {"silence": True}]})),
-        streaming=True, stream_tokens=True,
+        streaming=True,
+        stream_tokens=True,
         background=True,
         timeout=DEADLINE_S,
     ):
@@ -280,8 +281,7 @@ def list_with_each_filter(world: World) -> None:
 def page_over_120_runs(world: World) -> None:
     agent = new_agent(world)
     made = [
-        world.client.agents.messages.create_async(agent.id, messages=said("hello")).id
-        for _ in range(RUNS)
+        world.client.agents.messages.create_async(agent.id, messages=said("hello")).id for _ in range(RUNS)
     ]
     for order, expected in (("asc", made), ("desc", made[::-1])):
         found = world.client.runs.list(agent_id=agent.id, limit=25, order=order)
@@ -322,7 +322,7 @@ def a_failed_stream_raises(world: World) -> None:
         for event in world.client.agents.messages.create(
             agent.id, messages=said(story({"text": ["so "], "status": 500})), streaming=True
         ):
-            events.append(event)
+            events += [event]
     except APIStatusError as error:
         assert error.status_code == 200
         assert kinds(events) == []

@@ -1,8 +1,9 @@
 """What a run says, event by event, in every case and mode: against the order of the API, and literally, to the byte.
 
-`SAYS` is the order that the facts of the API give (their section 14, cases a to g, with our rulings: every event is numbered,
-an error stands before its stop, every stream ends STOP, USE, [DONE]). The whole text of each stream is in `snapshots/`, with
-ids, dates and run ids given stable names; `RUNSTEAD_SNAPSHOTS=write` writes them anew, to be read before they are kept.
+`SAYS` is the order that the facts of the API give (their section 14, cases a to g, with our rulings: every event is
+numbered, an error stands before its stop, every stream ends STOP, USE, [DONE]). The whole text of each stream is in
+`snapshots/`, with ids, dates and run ids given stable names; `RUNSTEAD_SNAPSHOTS=write` writes them anew, to be read
+before they are kept.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from tests.serving import Client, Server, run_id_in, saying, story
 from tests.story_model import StoryModel
 
@@ -93,9 +92,7 @@ def test_bodies_over_the_limit(model: StoryModel, folder: Path) -> None:
         ({"text": []}, "llm_empty_response", 502),
     ],
 )
-def test_models_that_fail(
-    client: Client, turn: dict[str, object], error_type: str, status: int
-) -> None:
+def test_models_that_fail(client: Client, turn: dict[str, object], error_type: str, status: int) -> None:
     """The run fails with what went wrong; the stream ends error, STOP, USE, [DONE]; a blocking request gets the status."""
     agent = client.agent()
     for background in (False, True):

@@ -1,4 +1,4 @@
-"""A cancel reaches a run in any state: the model's connection closes at once, what was said stays, the stream ends in order."""
+"""A cancel reaches a run in any state: the model's connection closes at once, what was said stays, the stream ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from itertools import islice
 from threading import Thread
 
 import pytest
-
 from tests.serving import Client, Frame, run_id_in, saying, story, text_in, until
 from tests.story_model import StoryModel
 
@@ -41,9 +40,7 @@ def test_a_silent_model_is_left_at_once(
 ) -> None:
     """Within 100 ms of the request; what was said is kept with its usage; the stream ends STOP(cancelled), USE, [DONE]."""
     agent = client.agent()
-    body = saying(
-        story({"text": SAID}, mark=mark), stream_tokens=stream_tokens, background=background
-    )
+    body = saying(story({"text": SAID}, mark=mark), stream_tokens=stream_tokens, background=background)
     with client.stream(f"/v1/agents/{agent}/messages/stream", body) as frames:
         seen = list(islice(frames, 3 if stream_tokens else 1))
         model.wait_asked(mark, said=2)
@@ -88,9 +85,7 @@ def test_a_blocking_request_is_answered_when_it_is_cancelled(
     assert [m["content"] for m in got[0]["messages"]] == ["some words "]  # type: ignore[union-attr,index]
 
 
-def test_an_async_run_is_cancelled_and_stays_so(
-    client: Client, model: StoryModel, mark: str
-) -> None:
+def test_an_async_run_is_cancelled_and_stays_so(client: Client, model: StoryModel, mark: str) -> None:
     """What was cancelled is never overwritten by a later end."""
     agent = client.agent()
     body = saying(story({"text": SAID}, mark=mark))
@@ -101,9 +96,7 @@ def test_an_async_run_is_cancelled_and_stays_so(
     assert cancel(client, agent, run_id) == {run_id: "cancelled"}
 
 
-def test_a_run_in_line_is_cancelled_before_it_begins(
-    client: Client, model: StoryModel, mark: str
-) -> None:
+def test_a_run_in_line_is_cancelled_before_it_begins(client: Client, model: StoryModel, mark: str) -> None:
     """It ends at once; the run before it goes on; its model is never asked."""
     agent = client.agent()
     first = client.ask(

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-
 from tests.serving import Client, Frame, Server, run_id_in, saying, story, tokens, until
 from tests.story_model import StoryModel
 
@@ -40,9 +39,7 @@ def surviving(frames: list[Frame]) -> list[Frame]:
     return [f for f in frames if f.type != "[DONE]" and f.json.get("id") not in gone]
 
 
-def test_a_killed_server_finishes_its_runs_when_it_is_back(
-    own: Server, model: StoryModel, mark: str
-) -> None:
+def test_a_killed_server_finishes_its_runs_when_it_is_back(own: Server, model: StoryModel, mark: str) -> None:
     """SIGKILL in mid-sentence: finished within 5 s of the restart; what was seen stays as it was; each event once."""
     with own.client() as client:
         seen = begin(client, story({"text": [*tokens(20), {"gate": mark}, "end"]}), 15)
@@ -67,9 +64,7 @@ def test_a_killed_server_finishes_its_runs_when_it_is_back(
 def test_a_committed_step_is_never_made_again(own: Server, model: StoryModel, mark: str) -> None:
     """Killed in the second step: the first one's call and return stand, and its model is not asked again."""
     call = {"name": "conversation_search", "arguments": {"query": "x"}, "id": "call_kept"}
-    told = story(
-        {"calls": [call]}, {"text": ["so ", {"gate": mark}, "it is"]}, mark=f"{mark}-asked"
-    )
+    told = story({"calls": [call]}, {"text": ["so ", {"gate": mark}, "it is"]}, mark=f"{mark}-asked")
     with own.client() as client:
         seen = begin(client, told, 5, tools=["conversation_search"])
         run_id = run_id_in(seen)
@@ -129,9 +124,7 @@ def test_a_stop_lets_runs_end(own: Server, model: StoryModel, mark: str) -> None
         assert client.run(run_id_in(seen))["status"] == "completed"
 
 
-def test_a_stop_hands_over_what_does_not_end(
-    model: StoryModel, tmp_path: Path, mark: str
-) -> None:
+def test_a_stop_hands_over_what_does_not_end(model: StoryModel, tmp_path: Path, mark: str) -> None:
     """What is not over after the drain's time is handed over, not failed: the next process finishes it."""
     with Server(tmp_path, model.url, RUNSTEAD_DRAIN_S="0.2") as own:
         with own.client() as client:

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.serving import Client, Server, run_id_in, saying, story
 from tests.story_model import StoryModel
 
-PASSWORD = "long-enough-to-be-one"  # noqa: S105 - a test's own
+PASSWORD = "long-enough-to-be-one"
 
 
 def new_user(client: Client, name: str) -> str:
@@ -36,7 +35,7 @@ def bob(server: Server, client: Client) -> Iterator[Client]:
         yield speaking
 
 
-def test_what_is_anothers_is_not_there(ada: Client, bob: Client) -> None:
+def test_what_another_has_is_not_there(ada: Client, bob: Client) -> None:
     """404 for every way to read, use or end what another actor has; and nothing of it in a list."""
     agent = ada.agent()
     frames = ada.sent(agent, story({"text": ["secret"]}), background=True)

@@ -7,7 +7,6 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-
 from tests.serving import Client, Frame, Server, run_id_in, saying, story, text_in, tokens, until
 from tests.story_model import StoryModel
 
@@ -71,9 +70,7 @@ def test_a_run_goes_on_without_a_reader(client: Client, model: StoryModel, mark:
         assert [m["content"] for m in said if m["message_type"] == "assistant_message"] == ["one two"]
 
 
-def test_readers_at_different_places_see_the_same(
-    client: Client, model: StoryModel, mark: str
-) -> None:
+def test_readers_at_different_places_see_the_same(client: Client, model: StoryModel, mark: str) -> None:
     """Two who attach in mid-run, at different numbers, get the same events with the same bytes where they overlap."""
     seen = begin(client, story({"text": [*tokens(10), {"gate": mark}, *tokens(5)]}), 11)
     run_id = run_id_in(seen)

@@ -56,9 +56,7 @@ def test_an_idempotency_key_is_one_run(client: Client, model: StoryModel, mark: 
     refused = client.refused("POST", path, saying("another"), headers=key)
     assert refused.status_code == 409
     other = client.agent()
-    refused = client.refused(
-        "POST", f"/v1/agents/{other}/messages/async", saying(content), headers=key
-    )
+    refused = client.refused("POST", f"/v1/agents/{other}/messages/async", saying(content), headers=key)
     assert refused.status_code == 409
 
 
@@ -88,14 +86,10 @@ def test_the_same_blocking_request_has_the_same_answer(client: Client, model: St
     assert len(model.asked_with(mark)) == 1
 
 
-def test_pings_fill_silence_and_move_no_cursor(
-    client: Client, model: StoryModel, mark: str
-) -> None:
+def test_pings_fill_silence_and_move_no_cursor(client: Client, model: StoryModel, mark: str) -> None:
     """A silent run's stream gets pings without an id that repeat the last number seen; who asked for none gets none."""
     agent = client.agent()
-    body = saying(
-        story({"text": ["a", {"gate": mark}, "b"]}), stream_tokens=True, background=True
-    )
+    body = saying(story({"text": ["a", {"gate": mark}, "b"]}), stream_tokens=True, background=True)
     with client.stream(f"/v1/agents/{agent}/messages/stream", body) as frames:
         seen = [next(frames) for _ in range(4)]
         assert [frame.type for frame in seen] == ["ping", "assistant_message", "ping", "ping"]

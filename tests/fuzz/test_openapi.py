@@ -17,12 +17,12 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import Case, GenerationMode
+from tests.serving import Client, Server, run_id_in, until
 
-from tests.serving import Client, Server, run_id_in, saying, until
-
-EXAMPLES = int(os.environ.get("RUNSTEAD_FUZZ_EXAMPLES", "5"))  # noqa: TID251 - how the tests are run, no setting
+EXAMPLES = int(os.environ.get("RUNSTEAD_FUZZ_EXAMPLES", "5"))
 ANSWER_S = 15
 OPERATIONS_MIN = 30
+HEALTH = cast("list[HealthCheck]", list(HealthCheck))
 LONG_S = 24 * 3600
 NOT_OFFERED = 501
 BROKEN = ("run broke", "chore failed", "Traceback")
@@ -34,9 +34,9 @@ class Known:
 
     ids: dict[str, str]
 
-    def put_into(self, case: Case) -> None:
+    def put_into(self, case: Case[Any]) -> None:
         """Let a request mean what exists."""
-        parameters = cast("dict[str, Any]", case.path_parameters or {})
+        parameters = case.path_parameters or {}
         for name in parameters.keys() & self.ids.keys():
             parameters[name] = self.ids[name]
 
@@ -73,10 +73,10 @@ def try_all(
         database=None,
         deadline=None,
         phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=HEALTH,
     )
     @given(case=operation.as_strategy(generation_mode=mode))
-    def answered(case: Case) -> None:
+    def answered(case: Case[Any]) -> None:
         if things is not None:
             things.put_into(case)
         if isinstance(case.body, dict):
@@ -104,7 +104,7 @@ def test_no_request_breaks_the_server(
     schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
     tried = 0
     for found in schema.get_all_operations():
-        tried += try_all(found.ok(), mode, server, session, known(client) if real else None)
+        tried += try_all(cast("Any", found).ok(), mode, server, session, known(client) if real else None)
     assert tried > OPERATIONS_MIN
     until(lambda: not client.ask("GET", "/v1/runs/?active=true"), 20, "the end of every run")
     assert client.ask("GET", "/v1/health/")["status"] == "ok"

@@ -65,9 +65,7 @@ class RunMessageQuery(PageQuery):
 
 @router.get("/runs/")
 @answers(list[RunState])
-async def list_runs(
-    query: Annotated[RunQuery, Query()], caller: Caller, parts: Parts
-) -> Response:
+async def list_runs(query: Annotated[RunQuery, Query()], caller: Caller, parts: Parts) -> Response:
     """List runs, newest first unless asked otherwise."""
     page = query.page()
     if query.ascending:
@@ -78,9 +76,7 @@ async def list_runs(
 
 @router.get("/runs/active")
 @answers(list[RunState])
-async def list_active_runs(
-    query: Annotated[ActiveQuery, Query()], caller: Caller, parts: Parts
-) -> Response:
+async def list_active_runs(query: Annotated[ActiveQuery, Query()], caller: Caller, parts: Parts) -> Response:
     """List the runs that are not over, newest first."""
     agent_ids = (query.agent_id,) if query.agent_id else tuple(query.agent_ids or ())
     where = RunFilter(agent_ids=agent_ids, statuses=ACTIVE, background=query.background)
@@ -148,9 +144,7 @@ async def retrieve_run_metrics(run_id: str, caller: Caller, parts: Parts) -> Res
     """Read how a run went, in numbers."""
     run = await find(parts, caller.user.id, run_id)
     where = MessageFilter(run_id=run.id, role=Role.TOOL)
-    found = await parts.db.read(
-        messages.list_messages, caller.user.id, where, MessagePage(limit=1000)
-    )
+    found = await parts.db.read(messages.list_messages, caller.user.id, where, MessagePage(limit=1000))
     return Json(metrics_state(run, sorted({m.name for m in found if m.name})))
 
 

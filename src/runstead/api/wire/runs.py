@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import orjson
 from pydantic import BaseModel, Field
@@ -102,10 +102,10 @@ class RunQuery(PageQuery):
 class ResumeRequest(BaseModel):
     """From where a stream shall go on. `agent_id`, `run_id` and `otid` are known to the API and have no meaning here."""
 
-    starting_after: int = Field(0, ge=0, le=2**62)
+    starting_after: Annotated[int, Field(ge=0, le=2**62)] = 0
     include_pings: bool | None = True
     poll_interval: float | None = 0.1
-    batch_size: int | None = Field(100, ge=1, le=100_000)
+    batch_size: Annotated[int | None, Field(ge=1, le=100_000)] = 100
     agent_id: str | None = None
     run_id: str | None = None
     otid: str | None = None
@@ -142,9 +142,7 @@ def run_state(run: Run) -> RunState:
         "user_id": run.user_id,
         "created_by_id": run.user_id,
         "last_updated_by_id": run.user_id,
-        "cancel_requested_at": None
-        if run.cancel_requested_at is None
-        else zoned(run.cancel_requested_at),
+        "cancel_requested_at": None if run.cancel_requested_at is None else zoned(run.cancel_requested_at),
     }
 
 
