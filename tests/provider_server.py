@@ -41,7 +41,7 @@ class Pause:
 class Garbage:
     """Bytes that are not the dialect, as they go on the wire."""
 
-    data: bytes = b"data: {this is not JSON\n\n"
+    data: bytes = b"event: content_block_delta\ndata: {this is not JSON\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +297,7 @@ def in_thread(make: Callable[[], ProviderServer] = ProviderServer) -> Generator[
 
 async def _main(port: int) -> None:
     async with ProviderServer(port=port) as server:
-        print(f"http://127.0.0.1:{server.port}", flush=True)  # noqa: T201
+        print(f"http://127.0.0.1:{server.port}", flush=True)
         await asyncio.Event().wait()
 
 
