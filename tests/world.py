@@ -6,7 +6,7 @@ Nothing is replaced but the model and, where a test asks, the clock and the ids.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -139,7 +139,7 @@ async def world(
     settings: Settings | None = None,
     clock: Clock | None = None,
     ids: Ids | None = None,
-) -> AsyncIterator[World]:
+) -> AsyncGenerator[World]:
     """A running server whose data is in `folder`."""
     chosen = replace(settings or Settings(drain_s=0.0, reconcile_s=0.05), data_dir=folder)
     migrate(chosen.database)

@@ -12,7 +12,7 @@ import fcntl
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,7 +83,9 @@ class Server:
     api: FastAPI
 
 
-def build(settings: Settings, *, gateway: Gateway | None = None, clock: Clock | None = None, ids: Ids | None = None) -> Server:
+def build(
+    settings: Settings, *, gateway: Gateway | None = None, clock: Clock | None = None, ids: Ids | None = None
+) -> Server:
     """Wire the parts. `gateway`, `clock` and `ids` may be fakes. Call it inside the event loop; the schema must be there."""
     clock, ids = clock or SystemClock(), ids or RandomIds()
     path = Path(settings.database.removeprefix("sqlite:///"))
@@ -121,7 +123,7 @@ def build(settings: Settings, *, gateway: Gateway | None = None, clock: Clock | 
 
 
 @asynccontextmanager
-async def running(server: Server) -> AsyncIterator[Server]:
+async def running(server: Server) -> AsyncGenerator[Server]:
     """Run the parts behind the API; on the way out, stop them in order and lose nothing."""
     services = server.services
     await services.db.write(actors.ensure_defaults, services.clock.now())
@@ -249,7 +251,7 @@ async def _serve(settings: Settings, listening: socket.socket, on_ready: OnReady
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(http.serve(sockets=[listening]))
         async with running(server):
-            while not (http.started or serving.done()):
+            while not (http.started or serving.done()):  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.001)
             announcing = None if on_ready is None else group.create_task(on_ready(server))
             await stop.wait()

@@ -37,7 +37,7 @@ class Ids(Protocol):
 
 
 class RandomIds:
-    """Random ids, for every real use. Randomness is fetched for many at a time: asking the kernel costs more than the rest."""
+    """Random ids, for every real use. Randomness is fetched for many at a time: asking the kernel is what costs."""
 
     def __init__(self) -> None:
         self._pool = b""

@@ -36,7 +36,7 @@ class Retention:
         while True:
             try:
                 while await self.sweep() == RUNS_PER_SWEEP_MAX:
-                    await asyncio.sleep(0)
+                    pass
             except Exception as error:  # noqa: BLE001 - the next sweep finds the same things
                 _log.error("sweep failed", exc_info=error)
             await asyncio.sleep(self._settings.sweep_s)

@@ -110,7 +110,7 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: object) 
             continue
         values[item.name] = _read(name, env[name], str(item.type))
     values["providers"] = _providers(env)
-    return Settings(**values)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    return Settings(**values)  # type: ignore[arg-type]
 
 
 def _read(name: str, text: str, kind: str) -> object:

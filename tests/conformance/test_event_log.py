@@ -8,12 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.events.bench import LogBench, drained, said
 
 from runstead.errors import Gone, NotFound, StaleEpoch
 from runstead.events.embedded import PENDING_ENTRIES_MAX, TAPE_ENTRIES_MAX
 from runstead.ids import RunId
 from runstead.store import events as rows
-from tests.events.bench import LogBench, drained, said
 
 pytestmark = pytest.mark.anyio
 
@@ -54,9 +54,7 @@ async def test_an_event_that_is_filtered_gets_no_number(bench: LogBench) -> None
 
 @pytest.mark.parametrize("fold", [False, True])
 @pytest.mark.parametrize("after", [0, 1, 3, 5, 6])
-async def test_a_reader_begins_right_after_its_cursor(
-    bench: LogBench, after: int, fold: bool
-) -> None:
+async def test_a_reader_begins_right_after_its_cursor(bench: LogBench, after: int, fold: bool) -> None:
     """From any number on, the same events, packed or not."""
     run_id = await bench.new_run()
     run, journal = await bench.claim(run_id)
@@ -155,9 +153,7 @@ async def test_an_old_owner_writes_nothing(bench: LogBench) -> None:
     new_journal.emit(said("fresh"))
     await bench.finish(new, new_journal)
 
-    assert [b"first", b"fresh", b"Stopped 3", b"Used 4"] == [
-        data for _, data in await bench.read_all(run_id)
-    ]
+    assert [b"first", b"fresh", b"Stopped 3", b"Used 4"] == [data for _, data in await bench.read_all(run_id)]
 
 
 async def test_a_refused_append_is_told_to_the_next_emit(bench: LogBench) -> None:

@@ -1,4 +1,4 @@
-"""What tests of the log share: a store in a folder, runs that can be claimed, and a plain encoder whose texts can be told."""
+"""What tests of the log share: a store in a folder, runs that can be claimed, and an encoder whose texts can be told."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def encode(event: RunEvent, _run: Run, seq: int) -> tuple[Kind, bytes] | None:
     """The event's own text, so that a test can tell what it reads. Text `filtered` gets no number."""
     if isinstance(event, AssistantSaid):
         return None if event.text == "filtered" else (Kind.MESSAGE, event.text.encode())
-    kinds = {Stopped: Kind.STOP, Used: Kind.USAGE}
-    return kinds.get(type(event), Kind.PING), f"{type(event).__name__} {seq}".encode()
+    kind = Kind.STOP if isinstance(event, Stopped) else Kind.USAGE if isinstance(event, Used) else Kind.PING
+    return kind, f"{type(event).__name__} {seq}".encode()
 
 
 def said(text: str) -> AssistantSaid:
@@ -78,17 +78,13 @@ class LogBench:
             background=True,
             last_seq=1,
         )
-        await self.db.write(
-            commits.insert, run, (), rows.EventRow(run.id, 1, 1, 0, b"pfirst")
-        )
+        await self.db.write(commits.insert, run, (), rows.EventRow(run.id, 1, 1, 0, b"pfirst"))
         return run.id
 
     async def claim(self, run_id: RunId) -> tuple[Run, EmbeddedJournal]:
         """Own the run, taking it from whoever has it."""
         given = Claimed("tester", 15)
-        claim = await self.db.write(
-            commits.claim, run_id, given, self.clock.now(), force=True
-        )
+        claim = await self.db.write(commits.claim, run_id, given, self.clock.now(), force=True)
         assert claim is not None
         return claim.run, self.log.journal(claim.run)
 

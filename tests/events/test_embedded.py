@@ -1,4 +1,4 @@
-"""The embedded log beside its promises: what may fall between a look at memory and a look at the store, and a failing disk."""
+"""The embedded log beside its promises: what falls between a look at memory and one at the store; a failing disk."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import pytest
 from sqlalchemy import Connection
+from tests.events.bench import LogBench, drained, encode, said
 
 from runstead.errors import StaleEpoch, Unavailable
 from runstead.events.embedded import EmbeddedLog
 from runstead.store.database import Database
-from tests.events.bench import LogBench, drained, encode, said
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -108,6 +108,4 @@ async def test_a_commit_that_fails_can_be_tried_again(bench: LogBench) -> None:
     store.broken = False
     await bench.finish(run, journal, "a")
 
-    assert [b"first", b"a", b"Stopped 3", b"Used 4"] == [
-        data for _, data in await bench.read_all(run_id)
-    ]
+    assert [b"first", b"a", b"Stopped 3", b"Used 4"] == [data for _, data in await bench.read_all(run_id)]

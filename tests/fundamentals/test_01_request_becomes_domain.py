@@ -12,9 +12,7 @@ from runstead.runs.admit import Answered, Said
 
 def test_a_message_is_said_by_somebody() -> None:
     """Text becomes a part; the client's own id stays with it."""
-    body = SendRequest.model_validate(
-        {"messages": [{"role": "user", "content": "hello", "otid": "mine"}]}
-    )
+    body = SendRequest.model_validate({"messages": [{"role": "user", "content": "hello", "otid": "mine"}]})
 
     assert (Said(Role.USER, (TextPart("hello"),), otid="mine"),) == body.inputs()
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.world import world
+
 from runstead.domain.run import RunStatus
 from runstead.llm.scripted import ScriptedGateway, says
-from tests.world import world
 
 
 async def test_the_run_is_there_before_its_id_is_given(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.events.bench import LogBench
+
 from runstead.domain.run_machine import Claimed
 from runstead.store import commit as commits
-from tests.events.bench import LogBench
 
 MINE, OTHERS = Claimed("mine", 15), Claimed("others", 15)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runstead.llm.scripted import ScriptedGateway, calls, says
 from tests.world import world
+
+from runstead.llm.scripted import ScriptedGateway, calls, says
 
 REMEMBER = ("memory_insert", '{"label": "human", "new_str": "Likes tea."}')
 

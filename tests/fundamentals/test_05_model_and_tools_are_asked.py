@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from tests.world import wait_until, world
+
 from runstead.errors import ModelError, ModelErrorKind
 from runstead.llm.scripted import ScriptedGateway, calls, says
 from runstead.llm.types import Finish, TextDelta
-from tests.world import wait_until, world
 
 
 async def test_a_piece_reaches_readers_before_the_answer_is_whole(tmp_path: Path) -> None:

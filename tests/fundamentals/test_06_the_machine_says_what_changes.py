@@ -1,10 +1,11 @@
-"""Hop 6: one pure function decides a run's status. It does no I/O, so the whole behaviour of a run can be tried in memory."""
+"""Hop 6: one pure function decides a run's status. It does no I/O: all a run may do can be tried in memory."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 import pytest
+from tests.domain.test_run_machine import NOW, new_run
 
 from runstead.domain.run import RunStatus, StopReason
 from runstead.domain.run_machine import (
@@ -16,7 +17,6 @@ from runstead.domain.run_machine import (
     transition,
 )
 from runstead.domain.step import Usage
-from tests.domain.test_run_machine import NOW, new_run
 
 
 def test_a_run_from_its_birth_to_its_end() -> None:

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.events.bench import LogBench
+from tests.world import world
 
 from runstead.domain.message import Message, Role, TextPart
 from runstead.domain.run import StopReason
@@ -14,8 +16,6 @@ from runstead.errors import StaleEpoch
 from runstead.ids import MessageId
 from runstead.llm.scripted import ScriptedGateway, says
 from runstead.store import messages, runs
-from tests.events.bench import LogBench
-from tests.world import world
 
 
 async def test_an_old_owner_commits_nothing_at_all(tmp_path: Path) -> None:
@@ -24,9 +24,7 @@ async def test_an_old_owner_commits_nothing_at_all(tmp_path: Path) -> None:
     run_id = await bench.new_run()
     old, journal = await bench.claim(run_id)
     await bench.claim(run_id)
-    message = Message(
-        MessageId("message-1"), old.user_id, old.agent_id, Role.ASSISTANT, bench.clock.now()
-    )
+    message = Message(MessageId("message-1"), old.user_id, old.agent_id, Role.ASSISTANT, bench.clock.now())
     over = transition(old, Finished(StopReason.END_TURN), bench.clock.now())
 
     with pytest.raises(StaleEpoch):

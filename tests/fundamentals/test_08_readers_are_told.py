@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.world import world
 
 from runstead.llm.scripted import ScriptedGateway, says
-from tests.world import world
 
 STORY = "a story of a few words that is told in pieces"
 

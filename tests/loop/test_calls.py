@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.world import Frame, World, wait_until, world
 
 from runstead.domain.run import RunStatus, StopReason
 from runstead.llm.scripted import ScriptedGateway, calls, says
 from runstead.llm.types import CallDelta, Finish
-from tests.world import Frame, World, wait_until, world
 
 SEARCH = ("conversation_search", '{"query": "tea"}')
 ASK_FIRST = [{"type": "requires_approval", "tool_name": "conversation_search"}]

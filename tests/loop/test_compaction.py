@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.world import world
+
 from runstead.llm.scripted import Cue, ScriptedGateway, says
 from runstead.llm.types import ModelRequest
 from runstead.loop.compaction import oldest
 from runstead.loop.context import tokens_of
-from tests.world import world
 
 LONG = "word " * 400
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from tests.world import frames, wait_until, world
+
 from runstead.domain.run import RunStatus
 from runstead.llm.scripted import ScriptedGateway, says
 from runstead.llm.types import Finish, TextDelta
-from tests.world import frames, wait_until, world
 
 
 async def test_a_stopping_process_hands_over_and_the_next_finishes(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+from tests.events.bench import LogBench, said
 
 from runstead.domain.run import Run
 from runstead.errors import Gone, StaleEpoch
@@ -19,7 +20,6 @@ from runstead.events.embedded import EmbeddedJournal
 from runstead.events.log import Entry, Reader
 from runstead.ids import RunId
 from runstead.store import events as rows
-from tests.events.bench import LogBench, said
 
 
 @dataclass

@@ -37,5 +37,3 @@ class Services:
     admission: Admission
     cancellation: Cancellation
     lifecycle: Lifecycle
-
-

@@ -58,7 +58,9 @@ async def frames(reader: Reader, run_id: RunId, after: int, feed: Feed) -> Async
     while not reader.ended:
         try:
             entries = await reader.next(timeout_s=feed.keepalive_s)
-        except Gone:  # swept under a reader that was very slow: an end without [DONE] says that events are missing
+        except (
+            Gone
+        ):  # swept under a reader that was very slow: an end without [DONE] says that events are missing
             return
         if entries:
             seen = entries[-1].seq
@@ -78,11 +80,7 @@ async def frames(reader: Reader, run_id: RunId, after: int, feed: Feed) -> Async
 
 def _joined(entries: Sequence[Entry], include_pings: bool) -> bytes:
     return b"".join(
-        [
-            entry.frame or _framed(entry)
-            for entry in entries
-            if include_pings or entry.kind is not Kind.PING
-        ]
+        [entry.frame or _framed(entry) for entry in entries if include_pings or entry.kind is not Kind.PING]
     )
 
 

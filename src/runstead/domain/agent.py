@@ -33,8 +33,8 @@ class Block:
     name: str | None = None
     hidden: bool | None = None
     tags: tuple[str, ...] = ()
-    metadata: Mapping[str, object] = field(default_factory=dict)
-    extra: Mapping[str, object] = field(default_factory=dict)
+    metadata: Mapping[str, object] = field(default_factory=dict[str, object])
+    extra: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class ToolRule:
 
     type: str
     tool_name: str
-    extra: Mapping[str, object] = field(default_factory=dict)
+    extra: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ class Agent:
     timezone: str = "UTC"
     message_buffer_autoclear: bool = False
     hidden: bool | None = None
-    metadata: Mapping[str, object] = field(default_factory=dict)
-    extra: Mapping[str, object] = field(default_factory=dict)
+    metadata: Mapping[str, object] = field(default_factory=dict[str, object])
+    extra: Mapping[str, object] = field(default_factory=dict[str, object])
     last_run_completion: datetime | None = None
     last_run_duration_ms: int | None = None
     last_stop_reason: str | None = None

@@ -182,4 +182,3 @@ MessageEvent = (
     | CompactionHappened
 )
 RunEvent = MessageEvent | Ping | Failed | Stopped | Used
-

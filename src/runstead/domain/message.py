@@ -103,7 +103,7 @@ class Message:
     """One stored message.
 
     `parts` in the order they were said; `tool_calls` only with role assistant; `tool_return` only with role tool;
-    `decisions`, `client_returns` (results of the client's own tools) and `answers` (the message id that asked) only with role
+    `decisions`, `client_returns` (results of the client's own tools) and `answers` (the id of what asked) only with role
     approval. `otid` is the client's own id.
     """
 

@@ -39,11 +39,7 @@ def open_calls(request: Message | None, after: Iterable[Message]) -> OpenCalls |
     left = [call for call in request.tool_calls if call.id not in returned]
     if not left:
         return None
-    waiting = tuple(
-        call
-        for call in left
-        if call.client or (call.needs_approval and call.id not in approved)
-    )
+    waiting = tuple(call for call in left if call.client or (call.needs_approval and call.id not in approved))
     ready = tuple(call for call in left if call not in waiting)
     return OpenCalls(request, waiting, ready)
 

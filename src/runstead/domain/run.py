@@ -102,7 +102,7 @@ class Run:
     conversation_id: ConversationId | None = None
     background: bool = False
     request: RunRequest = field(default_factory=RunRequest)
-    metadata: Mapping[str, object] = field(default_factory=dict)
+    metadata: Mapping[str, object] = field(default_factory=dict[str, object])
     stop_reason: StopReason | None = None
     completed_at: datetime | None = None
     cancel_requested_at: datetime | None = None

@@ -1,6 +1,6 @@
 """The only place where a run's status changes: a table, and one pure function that reads it.
 
-`transition(run, input, now)` gives the run as it will be, or raises `IllegalTransition`; it never does I/O and knows no clock.
+`transition(run, input, now)` gives the run as it will be, or raises `IllegalTransition`; it does no I/O and knows no clock.
 What is final stays final: no row leaves a final status. The drawing in docs/state_machine.md is generated from `TABLE`.
 """
 
@@ -85,9 +85,7 @@ TABLE: Mapping[tuple[RunStatus, type[RunInput]], frozenset[RunStatus]] = {
     (RunStatus.RUNNING, Advanced): frozenset({RunStatus.RUNNING}),
     (RunStatus.RUNNING, CancelRequested): frozenset({RunStatus.RUNNING}),
     (RunStatus.RUNNING, HandedOver): frozenset({RunStatus.RUNNING}),
-    (RunStatus.RUNNING, Finished): frozenset(
-        {RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED}
-    ),
+    (RunStatus.RUNNING, Finished): frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED}),
 }
 
 

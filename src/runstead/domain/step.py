@@ -12,7 +12,7 @@ from runstead.ids import AgentId, RunId, StepId, UserId
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens. `prompt` counts all that was sent, `cached_input` and `cache_write` are parts of it, `reasoning` of `completion`."""
+    """Tokens. `prompt` is all that was sent, `cached_input`, `cache_write` are parts of it, `reasoning` of `completion`."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -46,7 +46,7 @@ class StepStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a run. Times in nanoseconds; `attempt` counts from 1, higher where an owner died and another began again."""
+    """One step of a run. Times in nanoseconds; `attempt` counts from 1, higher where another began again."""
 
     id: StepId
     run_id: RunId | None

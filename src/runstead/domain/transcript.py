@@ -7,8 +7,8 @@ of one message share its id, and their otids count from its uuid.
 from __future__ import annotations
 
 from collections.abc import Iterable
-
 from json import JSONDecodeError, loads
+from typing import cast
 
 from runstead.domain.event import (
     ApprovalAnswered,
@@ -51,9 +51,7 @@ def told(message: Message, request: RunRequest) -> list[MessageEvent]:
             )
             return [answered]
         case Role.SUMMARY:
-            return [
-                Summarised(_head(message, part_otid(message.id, 0)), message.text, message.compaction)
-            ]
+            return [Summarised(_head(message, part_otid(message.id, 0)), message.text, message.compaction)]
 
 
 def told_all(messages: Iterable[Message], request: RunRequest) -> list[MessageEvent]:
@@ -74,7 +72,9 @@ def spoken_argument(call: ToolCall, request: RunRequest) -> str | None:
         arguments: object = loads(call.arguments or "{}")
     except JSONDecodeError:
         return None
-    text = arguments.get(request.assistant_tool_argument) if isinstance(arguments, dict) else None
+    if not isinstance(arguments, dict):
+        return None
+    text = cast("dict[str, object]", arguments).get(request.assistant_tool_argument)
     return text if isinstance(text, str) else None
 
 

@@ -1,1 +1,1 @@
-"""Durability: who works on which run, and what becomes of runs whose owner is gone. Knows leases and time, nothing of models."""
+"""Durability: who works on which run, and what becomes of runs whose owner is gone. Knows leases, not models."""

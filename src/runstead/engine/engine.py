@@ -115,7 +115,7 @@ class Engine:
             self._offer.clear()
             some, self._offered = self._offered, []
             # A key of its own: whether two deliveries are one is for the claim to decide, not for the queue.
-            await queue.add(self._work, key=f"runs:{self._ids.uuid()}")(some)
+            await queue.add(self._work, key=f"runs:{self._ids.uuid()}")(list[str](some))
 
     async def _serve(self, queue: Docket, worker: Any) -> None:
         async with asyncio.TaskGroup() as group:

@@ -84,9 +84,7 @@ class Owner:
 
     async def _work(self, run_id: RunId, *, force: bool) -> None:
         claimed = Claimed(self.name, self._lease_s)
-        claim = await self._db.write(
-            commits.claim, run_id, claimed, self._clock.now(), force=force
-        )
+        claim = await self._db.write(commits.claim, run_id, claimed, self._clock.now(), force=force)
         if claim is None:
             return
         hold = Hold(claim.run, self._events.journal(claim.run), claim.committed_seq)

@@ -159,9 +159,7 @@ class EmbeddedJournal:
         for start in range(0, len(entries), rows.FOLD_EVENTS_MAX):
             some = entries[start : start + rows.FOLD_EVENTS_MAX]
             body = b"\n".join([b"%b%b" % (entry.kind.encode(), entry.data) for entry in some])
-            found.append(
-                rows.EventRow(self._run.id, some[0].seq, some[-1].seq, self._run.epoch, body)
-            )
+            found.append(rows.EventRow(self._run.id, some[0].seq, some[-1].seq, self._run.epoch, body))
         return tuple(found)
 
     def _encode(self, event: RunEvent, onto: list[Entry]) -> bool:
@@ -292,8 +290,7 @@ class EmbeddedLog:
             lines = body.split(b"\n")
             skip = max(0, after + 1 - first)
             found += [
-                Entry(first + skip + n, Kind(chr(line[0])), line[1:])
-                for n, line in enumerate(lines[skip:])
+                Entry(first + skip + n, Kind(chr(line[0])), line[1:]) for n, line in enumerate(lines[skip:])
             ]
         return found
 
@@ -305,7 +302,9 @@ class EmbeddedLog:
 
     async def _require_kept(self, run_id: RunId, after: int) -> None:
         if not await self.db.read(rows.last_seq, run_id):
-            raise Gone(f"The events of this run were kept for a time that is over (asked for those after {after}).")
+            raise Gone(
+                f"The events of this run were kept for a time that is over (asked for those after {after})."
+            )
 
     async def _flush_all(self) -> None:
         """Write pending events of all runs, one commit after the other, until none is pending."""
@@ -316,8 +315,6 @@ class EmbeddedLog:
                 await self._flush_some([(each, entries) for each, entries in taken if entries])
         finally:
             self._flush = None
-
-
 
     async def _flush_some(self, taken: list[tuple[EmbeddedJournal, list[Entry]]]) -> None:
         batch = [row for journal, entries in taken for row in journal.rows(entries)]

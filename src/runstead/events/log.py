@@ -6,7 +6,7 @@ Promises, which one conformance suite holds for every implementation:
 - What a reader was given is durable: it is delivered after its commit, and is there after the death of the process.
 - Only the newest owner writes: an append or commit with an old epoch is refused.
 - The last event of a run is its `Used`; who reads at or past it is told at once that there is nothing more.
-- A reader never slows the owner or another reader: it holds a place, not a buffer. One that fell behind reads from the store.
+- A reader never slows the owner or another reader: it holds a place, not a buffer. Who fell behind reads the store.
 
 An event's text is made once, when it gets its number, by the `Encoder` that the composition root hands in; readers share it.
 """
@@ -65,7 +65,7 @@ class Journal(Protocol):
         ...
 
     async def commit(self, change: Change) -> None:
-        """Write a change, with its events after all emitted before, in one commit. Raises `StaleEpoch`, having written nothing."""
+        """Write a change and its events, after all emitted before, in one commit. Raises `StaleEpoch`, nothing written."""
         ...
 
 

@@ -162,9 +162,7 @@ class Answer:
         if needs_approval or client:
             otid = self._base.id
         spoken = "" if says and not (needs_approval or client) else None
-        return _Call(
-            delta.id or f"call_{delta.index}", name, [], otid, spoken, delta, needs_approval, client
-        )
+        return _Call(delta.id or f"call_{delta.index}", name, [], otid, spoken, delta, needs_approval, client)
 
     def _speak(self, call: _Call) -> None:
         """Tell the new end of the argument that is meant for the user."""

@@ -81,13 +81,9 @@ class Caller:
                         "error", DENIED_TEXT + (decision.reason or "None")
                     )
             for each in answer.client_returns:
-                brought[each.call_id] = ToolOutcome(
-                    each.status, each.text, each.stdout, each.stderr
-                )
+                brought[each.call_id] = ToolOutcome(each.status, each.text, each.stdout, each.stderr)
         messages = tuple(
-            self._message(turn, calls, call, brought[call.id])
-            for call in calls.waiting
-            if call.id in brought
+            self._message(turn, calls, call, brought[call.id]) for call in calls.waiting if call.id in brought
         )
         if messages:
             await turn.advance(Advanced(), messages=messages, events=turn.told(messages))
@@ -109,13 +105,9 @@ class Caller:
     async def _cancelled(self, turn: Turn, calls: OpenCalls, left: tuple[ToolCall, ...]) -> None:
         outcome = ToolOutcome("error", CANCELLED_TEXT)
         messages = tuple(self._message(turn, calls, call, outcome) for call in left)
-        await turn.finish(
-            Finished(StopReason.CANCELLED), messages=messages, events=turn.told(messages)
-        )
+        await turn.finish(Finished(StopReason.CANCELLED), messages=messages, events=turn.told(messages))
 
-    async def _ended(
-        self, calls: OpenCalls, began_ns: int, end: StopReason | None
-    ) -> tuple[Step, ...]:
+    async def _ended(self, calls: OpenCalls, began_ns: int, end: StopReason | None) -> tuple[Step, ...]:
         """The step these calls belong to, over."""
         step_id = calls.request.step_id
         found = None
@@ -127,12 +119,8 @@ class Caller:
         reason = found.stop_reason if end is None else end.value
         return (replace(found, tools_ns=tools_ns).ended(StepStatus.SUCCESS, reason),)
 
-    def _message(
-        self, turn: Turn, calls: OpenCalls, call: ToolCall, outcome: ToolOutcome
-    ) -> Message:
-        result = ToolReturn(
-            call.id, call.name, outcome.status, outcome.text, outcome.stdout, outcome.stderr
-        )
+    def _message(self, turn: Turn, calls: OpenCalls, call: ToolCall, outcome: ToolOutcome) -> Message:
+        result = ToolReturn(call.id, call.name, outcome.status, outcome.text, outcome.stdout, outcome.stderr)
         run = turn.run
         return Message(
             id=MessageId("message-" + self._ids.uuid()),
@@ -146,5 +134,3 @@ class Caller:
             name=call.name,
             tool_return=result,
         )
-
-

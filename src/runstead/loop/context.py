@@ -79,9 +79,7 @@ def _returns_first(turns: list[Message]) -> list[Message]:
             placed.append(message)
         elif message.tool_return is not None and message.tool_return.call_id in returns:
             placed.append(returns.pop(message.tool_return.call_id))
-        for call in message.tool_calls:
-            if call.id in returns:
-                placed.append(returns.pop(call.id))
+        placed += [returns.pop(call.id) for call in message.tool_calls if call.id in returns]
     return placed
 
 
@@ -95,9 +93,7 @@ def tokens_of(message: Message) -> int:
     return chars // CHARS_PER_TOKEN + images * IMAGE_TOKENS + MESSAGE_OVERHEAD_TOKENS
 
 
-def fixed_tokens(
-    agent: Agent, run: Run, blocks: Sequence[Block], tools: Sequence[ToolSpec]
-) -> int:
+def fixed_tokens(agent: Agent, run: Run, blocks: Sequence[Block], tools: Sequence[ToolSpec]) -> int:
     """About how many tokens a question takes before its first message: system prompt, memory and tools."""
     chars = len(system_prompt(agent, blocks, run.request.override_system))
     chars += sum(len(str(tool.parameters)) + len(tool.description) for tool in tools)

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from runstead.domain.message import Message
 from runstead.loop.context import tokens_of
-from runstead.store import messages
+from runstead.store.turns import LoadedTurn
 
 HISTORY_MESSAGES_MAX = 20_000
 
@@ -43,6 +41,14 @@ class History:
         self._lanes.move_to_end(lane)
         return self._lanes[lane]
 
+    def take_in(self, lane: str, loaded: LoadedTurn) -> Seen:
+        """What the model sees of a lane now that something was read; remembered."""
+        known = self.known(lane) if loaded.known_holds else _NOTHING
+        tokens = known.tokens + sum(map(tokens_of, loaded.messages))
+        seen = Seen((*known.messages, *loaded.messages), tokens)
+        self.keep(lane, seen)
+        return seen
+
     def keep(self, lane: str, found: Seen) -> None:
         """Remember a lane's messages, as the store has them now."""
         before = self._lanes.pop(lane, _NOTHING)
@@ -51,13 +57,3 @@ class History:
         while self._total > HISTORY_MESSAGES_MAX and len(self._lanes) > 1:
             _, dropped = self._lanes.popitem(last=False)
             self._total -= len(dropped.messages)
-
-
-def load(conn: Connection, lane: str, known: Seen) -> Seen:
-    """A lane's in-context messages, oldest first, reading only what `known` does not have where that can be."""
-    if known.messages:
-        newer = messages.in_context(conn, lane, known.messages[-1].position)
-        if messages.count_in_context(conn, lane) == len(known.messages) + len(newer):
-            return Seen((*known.messages, *newer), known.tokens + sum(map(tokens_of, newer)))
-    found = tuple(messages.in_context(conn, lane))
-    return Seen(found, sum(map(tokens_of, found)))

@@ -19,8 +19,9 @@ from runstead.loop.history import History
 from runstead.loop.hold import Hold, Interrupt, Interrupted
 from runstead.loop.recovery import disown
 from runstead.loop.step import Stepper
-from runstead.loop.turn import Turn, load_turn
+from runstead.loop.turn import Turn
 from runstead.store.database import Database
+from runstead.store.turns import load_turn
 from runstead.tools.registry import Toolbox
 
 _PENDING_TEXT = (
@@ -73,8 +74,9 @@ class AgentLoop:
 
     async def _turn(self, hold: Hold) -> Turn:
         known = self._history.known(hold.run.lane)
-        loaded = await self._db.read(load_turn, hold.run, known)
-        return Turn(hold, loaded, self._history, self._clock)
+        loaded = await self._db.read(load_turn, hold.run, known.messages)
+        seen = self._history.take_in(hold.run.lane, loaded)
+        return Turn(hold, loaded.agent, loaded.blocks, seen, self._clock)
 
     async def _go(self, turn: Turn) -> None:
         if turn.run.epoch > 1:
@@ -128,11 +130,7 @@ class AgentLoop:
         """The agent is gone: there is nothing to load, so the run ends by the machine alone."""
         details = {"error_type": "agent_not_found", "message": error.detail, "detail": None}
         cancelled = hold.run.cancel_requested_at is not None
-        given = (
-            Finished(StopReason.CANCELLED)
-            if cancelled
-            else Finished(StopReason.ERROR, error=details)
-        )
+        given = Finished(StopReason.CANCELLED) if cancelled else Finished(StopReason.ERROR, error=details)
         after = transition(hold.run, given, self._clock.now())
         failed = () if cancelled else (Failed("agent_not_found", error.detail),)
         used = Used(after.usage, after.step_count, after.id)

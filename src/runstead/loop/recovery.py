@@ -84,9 +84,7 @@ async def disown(turn: Turn, log: EventLog, clock: Clock, ids: Ids) -> None:
         )
     ping = Ping("ping-" + ids.uuid(), now, tuple(said), run.epoch)
     usage = sum((step.usage for step in steps), Usage())
-    await turn.advance(
-        Advanced(usage), messages=tuple(messages), steps=tuple(steps), events=(ping,)
-    )
+    await turn.advance(Advanced(usage), messages=tuple(messages), steps=tuple(steps), events=(ping,))
 
 
 def _gather(entries: Sequence[Entry]) -> dict[MessageId, _Said]:

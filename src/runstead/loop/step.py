@@ -107,9 +107,7 @@ class Stepper:
         stream = cast("AsyncGenerator[Delta, None]", self._gateway.stream(asking.request))
         async with aclosing(stream) as deltas:
             async for delta in deltas:
-                if asking.first_ns is None and isinstance(
-                    delta, TextDelta | ReasoningDelta | CallDelta
-                ):
+                if asking.first_ns is None and isinstance(delta, TextDelta | ReasoningDelta | CallDelta):
                     asking.first_ns = self._clock.monotonic_ns()
                 answer.add(delta)
                 if answer.pieces % ROOM_EVERY_PIECES == 0:
@@ -188,12 +186,8 @@ class Stepper:
             return
         usage = self._guessed(asking)
         message = replace(asking.answer.message(Mark.ABANDONED), in_context=False)
-        step = replace(self._timed(asking, usage), error_type="abandoned").ended(
-            StepStatus.FAILED, None
-        )
-        ping = Ping(
-            "ping-" + self._ids.uuid(), self._clock.now(), (message.id,), turn.run.epoch + 1
-        )
+        step = replace(self._timed(asking, usage), error_type="abandoned").ended(StepStatus.FAILED, None)
+        ping = Ping("ping-" + self._ids.uuid(), self._clock.now(), (message.id,), turn.run.epoch + 1)
         told = (ping,) if turn.run.request.stream_tokens else ()
         await turn.advance(Advanced(usage), messages=(message,), steps=(step,), events=told)
 

@@ -6,9 +6,6 @@ A turn mirrors the store: it changes only after a commit stood. It knows how to 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-from sqlalchemy import Connection
 
 from runstead.clock import Clock
 from runstead.domain.agent import Agent, Block
@@ -19,44 +16,23 @@ from runstead.domain.run import Run, StopReason
 from runstead.domain.run_machine import Advanced, Change, Finished, transition
 from runstead.domain.step import Step
 from runstead.domain.transcript import told_all
-from runstead.errors import NotFound
-from runstead.ids import AgentId, MessageId
+from runstead.ids import MessageId
 from runstead.loop.context import tokens_of
-from runstead.loop.history import History, Seen, load
+from runstead.loop.history import Seen
 from runstead.loop.hold import Hold
-from runstead.store import agents, blocks
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What one read brings."""
-
-    agent: Agent
-    blocks: tuple[Block, ...]
-    seen: Seen
-
-
-def load_turn(conn: Connection, run: Run, known: Seen) -> Loaded:
-    """Everything a run needs to begin or go on. Raises `NotFound` where the agent was deleted."""
-    agent = agents.find_agent(conn, run.user_id, run.agent_id)
-    if agent is None:
-        raise NotFound(f"Agent with ID {run.agent_id} not found")
-    memory = blocks.blocks_of_agent(conn, run.user_id, AgentId(run.agent_id))
-    return Loaded(agent, tuple(memory), load(conn, run.lane, known))
 
 
 class Turn:
     """One run being worked on."""
 
-    def __init__(self, hold: Hold, loaded: Loaded, history: History, clock: Clock) -> None:
+    def __init__(self, hold: Hold, agent: Agent, blocks: tuple[Block, ...], seen: Seen, clock: Clock) -> None:
         self.hold = hold
-        self.agent = loaded.agent
-        self.blocks = loaded.blocks
-        self.messages: list[Message] = list(loaded.seen.messages)
-        self.messages_tokens = loaded.seen.tokens
+        self.agent = agent
+        self.blocks = blocks
+        self.messages: list[Message] = list(seen.messages)
+        self.messages_tokens = seen.tokens
         self.context_tokens: int | None = None
         self._clock = clock
-        history.keep(hold.run.lane, loaded.seen)
 
     @property
     def run(self) -> Run:
@@ -130,4 +106,3 @@ class Turn:
         came = [m for m in change.messages if m.in_context]
         self.messages += came
         self.messages_tokens += sum(map(tokens_of, came))
-

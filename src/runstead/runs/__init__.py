@@ -1,1 +1,1 @@
-"""From a message to a run, and how a client waits for it and ends it. Knows no HTTP, and nothing of how runs are executed."""
+"""From a message to a run, and how a client waits for it and ends it. Knows no HTTP, and not how runs are executed."""

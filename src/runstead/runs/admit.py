@@ -172,9 +172,7 @@ class Admission:
         )
 
 
-def _admit(
-    conn: Connection, new: NewRun, run: Run, inputs: tuple[Message, ...], first: EventRow
-) -> Run:
+def _admit(conn: Connection, new: NewRun, run: Run, inputs: tuple[Message, ...], first: EventRow) -> Run:
     """Store the run, or give the one that was made of the same request before."""
     keys = _keys(new)
     for key, fingerprint in keys.items():
@@ -239,9 +237,7 @@ def _answered_before(
     return None
 
 
-def _verdicts(
-    decisions: tuple[Decision, ...], returns: tuple[ToolReturn, ...]
-) -> dict[str, bool | str]:
+def _verdicts(decisions: tuple[Decision, ...], returns: tuple[ToolReturn, ...]) -> dict[str, bool | str]:
     """Per call what was said of it: a person's verdict, or the client's return."""
     return {d.call_id: d.approve for d in decisions} | {r.call_id: r.text for r in returns}
 
@@ -271,9 +267,7 @@ def _decided(answer: Answered, pending: OpenCalls) -> dict[str, Any]:
         decisions = tuple(Decision(id_, answer.approve_all, answer.reason) for id_ in waiting)
     answered = {each.call_id for each in (*decisions, *answer.returns)}
     if answered != set(waiting):
-        raise Invalid(
-            f"Invalid tool call IDs. Expected '{waiting}', but received '{sorted(answered)}'."
-        )
+        raise Invalid(f"Invalid tool call IDs. Expected '{waiting}', but received '{sorted(answered)}'.")
     client = {call.id for call in pending.waiting if call.client}
     if approved := [d.call_id for d in decisions if d.approve and d.call_id in client]:
         raise Invalid(

@@ -30,6 +30,11 @@ def from_us(us: int | None) -> datetime | None:
     return None if us is None else _EPOCH + timedelta(microseconds=us)
 
 
+def maybe_from_us(us: int | None) -> datetime | None:
+    """The time of day of so many microseconds since 1970, where there is one."""
+    return None if us is None else from_us(us)
+
+
 def pack(document: Mapping[str, object]) -> str:
     """JSON text of a document whose values are plain."""
     return orjson.dumps(document).decode()

@@ -117,4 +117,3 @@ def delete_run(conn: Connection, run: Run) -> None:
     events.delete_events(conn, [run.id])
     steps.orphan_steps(conn, run.id)
     idempotency.forget_run(conn, run.id)
-

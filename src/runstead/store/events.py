@@ -63,7 +63,7 @@ _READ = (
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """Events `first_seq` to `last_seq` of a run, written by its owner number `epoch`; a line each, without the last break."""
+    """Events `first_seq` to `last_seq` of a run, written by its owner number `epoch`; a line each, no break at the end."""
 
     run_id: RunId
     first_seq: int

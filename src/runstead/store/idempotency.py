@@ -32,9 +32,7 @@ def recall(conn: Connection, user_id: UserId, key: str) -> Remembered | None:
     return None if row is None else Remembered(RunId(row.run_id), row.fingerprint)
 
 
-def remember(
-    conn: Connection, user_id: UserId, key: str, made: Remembered, now: datetime
-) -> None:
+def remember(conn: Connection, user_id: UserId, key: str, made: Remembered, now: datetime) -> None:
     """Note what a key made."""
     values = {
         "user_id": user_id,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from runstead.domain.message import (
     Decision,
@@ -152,9 +152,7 @@ def list_messages(
 
 def find_message(conn: Connection, user_id: UserId, message_id: str) -> Message | None:
     """One message of this actor."""
-    row = conn.execute(
-        select(*_COLUMNS).where(table.c.user_id == user_id, table.c.id == message_id)
-    ).first()
+    row = conn.execute(select(*_COLUMNS).where(table.c.user_id == user_id, table.c.id == message_id)).first()
     return None if row is None else _message(row)
 
 
@@ -184,16 +182,12 @@ def search_messages(
 
 def leave_context(conn: Connection, lane: str, ids: Sequence[MessageId]) -> None:
     """Take messages out of what the model sees; they stay in the transcript."""
-    conn.execute(
-        update(table).where(table.c.lane == lane, table.c.id.in_(ids)).values(in_context=False)
-    )
+    conn.execute(update(table).where(table.c.lane == lane, table.c.id.in_(ids)).values(in_context=False))
 
 
 def delete_messages(conn: Connection, user_id: UserId, agent_id: AgentId) -> None:
     """Empty an agent's own history; its conversations, runs and steps stay."""
-    conn.execute(
-        delete(table).where(table.c.user_id == user_id, table.c.lane == agent_id)
-    )
+    conn.execute(delete(table).where(table.c.user_id == user_id, table.c.lane == agent_id))
 
 
 def _position(conn: Connection, user_id: UserId, message_id: str) -> int:
@@ -251,7 +245,7 @@ def _part(part: Part) -> dict[str, object]:
     return {"is": kind, **{k: v for k, v in asdict(part).items() if v is not None}}
 
 
-def _message(row: Row[Any]) -> Message:
+def _message(row: Sequence[Any]) -> Message:
     (position, id_, user_id, agent_id, conversation_id, run_id, step_id, role, created_at) = row[:9]
     document = unpack(row[12])
     mark = document.get("mark")
@@ -260,7 +254,7 @@ def _message(row: Row[Any]) -> Message:
         user_id=user_id,
         agent_id=agent_id,
         role=Role(role),
-        created_at=from_us(created_at),
+        created_at=from_us(int(created_at)),
         parts=tuple(_part_of(each) for each in document.get("parts", ())),
         tool_calls=tuple(ToolCall(**call) for call in document.get("calls", ())),
         tool_return=_return_of(document.get("return")),
@@ -293,6 +287,5 @@ def _return_of(document: dict[str, Any] | None) -> ToolReturn | None:
     if document is None:
         return None
     fields = dict(document)
-    return ToolReturn(
-        **{**fields, "stdout": tuple(fields["stdout"]), "stderr": tuple(fields["stderr"])}
-    )
+    stdout, stderr = fields.pop("stdout"), fields.pop("stderr")
+    return ToolReturn(**fields, stdout=tuple(stdout), stderr=tuple(stderr))

@@ -1,4 +1,4 @@
-"""What must be told to the outside once a commit stands: written in that commit, done later, tried again until it is done."""
+"""What must be told to the outside once a commit stands: written in that commit, done later, tried until it is done."""
 
 from __future__ import annotations
 

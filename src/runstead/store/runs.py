@@ -5,7 +5,7 @@ Reads for clients name the actor; the engine's own reads go by run id and are no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
     Select,
     and_,
     bindparam,
@@ -29,15 +28,13 @@ from runstead.domain.run import ACTIVE, Run, RunRequest, RunStatus, RunType, Sto
 from runstead.domain.step import Usage
 from runstead.domain.tool import ToolSpec
 from runstead.ids import AgentId, ConversationId, RunId, UserId
-from runstead.store.codec import from_us, pack, to_us, unpack
+from runstead.store.codec import from_us, maybe_from_us, pack, to_us, unpack
 from runstead.store.pages import Page, paged
 from runstead.store.schema import runs as table
 
 _COLUMNS = tuple(table.c)
 _ACTIVE = table.c.status.in_([status.value for status in ACTIVE])
-_FIND = select(*_COLUMNS).where(
-    table.c.id == bindparam("run_id"), table.c.user_id == bindparam("user_id")
-)
+_FIND = select(*_COLUMNS).where(table.c.id == bindparam("run_id"), table.c.user_id == bindparam("user_id"))
 _BY_ID = select(*_COLUMNS).where(table.c.id == bindparam("run_id"))
 _INSERT = insert(table)
 _other = table.alias("other")
@@ -51,10 +48,7 @@ _CLAIM = update(table).where(
     table.c.id == bindparam("run_id"), table.c.epoch == bindparam("epoch_before"), _ACTIVE
 )
 _HEAD_OF_LANE = (
-    select(table.c.id)
-    .where(table.c.lane == bindparam("lane"), _ACTIVE)
-    .order_by(table.c.position)
-    .limit(1)
+    select(table.c.id).where(table.c.lane == bindparam("lane"), _ACTIVE).order_by(table.c.position).limit(1)
 )
 
 
@@ -95,9 +89,7 @@ def list_runs(conn: Connection, user_id: UserId, where: RunFilter, page: Page) -
 
 def active_of_agent(conn: Connection, user_id: UserId, agent_id: AgentId) -> list[Run]:
     """The runs of an agent that are not over, conversations' included, in the order they came."""
-    query = select(*_COLUMNS).where(
-        table.c.user_id == user_id, table.c.agent_id == agent_id, _ACTIVE
-    )
+    query = select(*_COLUMNS).where(table.c.user_id == user_id, table.c.agent_id == agent_id, _ACTIVE)
     return [_run(row) for row in conn.execute(query.order_by(table.c.position))]
 
 
@@ -126,10 +118,7 @@ def may_claim(conn: Connection, run: Run, now: datetime) -> bool:
     """Whether anybody may take it now: nobody living owns it, and no earlier run of its lane is still active."""
     if run.owner is not None and run.lease_until is not None and run.lease_until > now:
         return False
-    return (
-        run.cancel_requested_at is not None
-        or conn.scalar(_IS_FIRST, {"run_id": run.id}) is not None
-    )
+    return run.cancel_requested_at is not None or conn.scalar(_IS_FIRST, {"run_id": run.id}) is not None
 
 
 def write_claim(conn: Connection, run: Run, epoch_before: int) -> bool:
@@ -189,9 +178,7 @@ def record_callback(
     conn.execute(
         update(table)
         .where(table.c.id == run_id)
-        .values(
-            callback_sent_at=to_us(sent_at), callback_status_code=status_code, callback_error=error
-        )
+        .values(callback_sent_at=to_us(sent_at), callback_status_code=status_code, callback_error=error)
     )
 
 
@@ -278,7 +265,7 @@ def _request(text: str) -> RunRequest:
     return RunRequest(**document)
 
 
-def _run(row: Row[Any]) -> Run:
+def _run(row: Sequence[Any]) -> Run:
     (
         position, id_, user_id, organization_id, agent_id, conversation_id, _lane, type_, status,
         stop_reason, background, created_at, updated_at, completed_at, cancel_requested_at, epoch,
@@ -293,27 +280,26 @@ def _run(row: Row[Any]) -> Run:
         agent_id=agent_id,
         type=RunType(type_),
         status=RunStatus(status),
-        created_at=from_us(created_at),
-        updated_at=from_us(updated_at),
+        created_at=from_us(int(created_at)),
+        updated_at=from_us(int(updated_at)),
         conversation_id=None if conversation_id is None else ConversationId(conversation_id),
         background=background,
         request=_request(request),
         metadata=unpack(metadata),
         stop_reason=None if stop_reason is None else StopReason(stop_reason),
-        completed_at=from_us(completed_at),
-        cancel_requested_at=from_us(cancel_requested_at),
+        completed_at=maybe_from_us(completed_at),
+        cancel_requested_at=maybe_from_us(cancel_requested_at),
         epoch=epoch,
         owner=owner,
-        lease_until=from_us(lease_until),
+        lease_until=maybe_from_us(lease_until),
         last_seq=last_seq,
         step_count=step_count,
         usage=Usage(prompt, completion, cached, written, reasoning),
         ttft_ns=ttft_ns,
         duration_ns=duration_ns,
         callback_url=callback_url,
-        callback_sent_at=from_us(callback_sent_at),
+        callback_sent_at=maybe_from_us(callback_sent_at),
         callback_status_code=callback_status_code,
         callback_error=callback_error,
         position=position,
     )
-

@@ -2,7 +2,7 @@
 
 Whatever waits when the writer is free becomes one transaction: alone when the server is idle, many when it is busy. A batch
 is tried as one; where a query in it fails, all is rolled back and each is done alone, so that queries never see one
-another's failures. The event loop's thread never touches the file. WAL mode: readers see the last commit and wait for no one.
+another's failures. The event loop's thread never touches the file. WAL mode: readers see the last commit, wait for no one.
 """
 
 from __future__ import annotations
@@ -45,9 +45,7 @@ class SqliteDatabase:
     """The tables in one SQLite file. `synchronous` is SQLite's own setting: NORMAL or FULL."""
 
     def __init__(self, path: Path, *, synchronous: str = "NORMAL") -> None:
-        self._engine = create_engine(
-            f"sqlite:///{path}", isolation_level="AUTOCOMMIT", poolclass=NullPool
-        )
+        self._engine = create_engine(f"sqlite:///{path}", isolation_level="AUTOCOMMIT", poolclass=NullPool)
         event.listen(self._engine, "connect", _prepare(synchronous))
         self._writes: SimpleQueue[_Job | None] = SimpleQueue()
         self._reads: SimpleQueue[_Job | None] = SimpleQueue()

@@ -18,9 +18,7 @@ from runstead.store.schema import steps as table
 _COLUMNS = tuple(table.c)
 _UPDATE = update(table).where(table.c.id == bindparam("step_id"))
 _INSERT = insert(table)
-_FIND = select(*_COLUMNS).where(
-    table.c.user_id == bindparam("user_id"), table.c.id == bindparam("of_step")
-)
+_FIND = select(*_COLUMNS).where(table.c.user_id == bindparam("user_id"), table.c.id == bindparam("of_step"))
 _DOCUMENT = (
     "context_window_tokens",
     "model_endpoint",
@@ -136,7 +134,7 @@ def _step(row: Row[Any]) -> Step:
         run_id=values["run_id"],
         user_id=values["user_id"],
         agent_id=values["agent_id"],
-        created_at=from_us(values["created_at"]),
+        created_at=from_us(int(values["created_at"])),
         model_handle=values["model_handle"],
         status=StepStatus(values["status"]),
         usage=Usage(

@@ -62,11 +62,7 @@ class Toolbox:
     def specs(self, agent: Agent, client_tools: tuple[ToolSpec, ...]) -> tuple[ToolSpec, ...]:
         """What the model is told. A client's tool stands before a server's of the same name."""
         mine = {tool.name for tool in client_tools}
-        own = [
-            self._tools[name].spec
-            for name in agent.tools
-            if name in self._tools and name not in mine
-        ]
+        own = [self._tools[name].spec for name in agent.tools if name in self._tools and name not in mine]
         return (*own, *client_tools)
 
     async def run(self, call: ToolCall, context: ToolContext) -> ToolOutcome:

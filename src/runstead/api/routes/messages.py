@@ -104,9 +104,7 @@ async def send_message_async(
     idempotency_key: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Send messages and get the run at once. Its end can be polled, followed, or told to `callback_url`."""
-    new = await _new(
-        agent_id, body, RunType.ASYNC, body.request(), request, caller.user, idempotency_key
-    )
+    new = await _new(agent_id, body, RunType.ASYNC, body.request(), request, caller.user, idempotency_key)
     run = await parts.admission.admit(replace(new, background=True, callback_url=body.callback_url))
     return Json(run_state(run))
 

@@ -17,9 +17,7 @@ router = v1_router("steps")
 
 @router.get("/steps/")
 @answers(list[StepState])
-async def list_steps(
-    query: Annotated[StepQuery, Query()], caller: Caller, parts: Parts
-) -> Response:
+async def list_steps(query: Annotated[StepQuery, Query()], caller: Caller, parts: Parts) -> Response:
     """List steps, newest first unless asked otherwise."""
     found = await parts.db.read(steps.list_steps, caller.user.id, query.filter(), query.page())
     return Json([step_state(step, caller.user.organization_id) for step in found])

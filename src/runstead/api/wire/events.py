@@ -248,7 +248,10 @@ def _part(part: Part) -> Json:
             if part.url is not None:
                 return {"type": "image", "source": {"type": "url", "url": part.url}}
             source = {"type": "base64", "media_type": part.media_type, "data": part.data}
-            return {"type": "image", "source": source if part.detail is None else {**source, "detail": part.detail}}
+            return {
+                "type": "image",
+                "source": source if part.detail is None else {**source, "detail": part.detail},
+            }
         case ReasoningPart():
             return {"type": "reasoning", "reasoning": part.text}
         case _:

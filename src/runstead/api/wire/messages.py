@@ -5,7 +5,7 @@ The shapes of what is answered are `wire/events.py`'s; the types here describe t
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, Discriminator, Field, Tag
 from typing_extensions import TypedDict
@@ -100,7 +100,7 @@ class ToolReturnCreate(BaseModel):
 
 def _kind(item: Any) -> str:
     """An item without a type is an answer if it looks like one, else a message."""
-    given = item if isinstance(item, dict) else getattr(item, "__dict__", {})
+    given = cast("dict[str, object]", item if isinstance(item, dict) else getattr(item, "__dict__", {}))
     if given.get("type") in {"approval", "tool_return"}:
         return str(given["type"])
     marks = ("approval_request_id", "approve", "approvals")

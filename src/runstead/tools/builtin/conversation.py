@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from runstead.domain.message import Role
 from runstead.domain.tool import ToolOutcome, ToolSpec
 from runstead.store import messages
@@ -24,8 +26,8 @@ async def _search(arguments: Arguments, context: ToolContext, db: Database) -> T
     limit = arguments.get("limit") or FOUND_DEFAULT
     if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
         raise ToolFailure("limit must be a whole number of at least 1.")
-    asked = arguments.get("roles") or list(_ROLES)
-    if not isinstance(asked, list) or any(role not in _ROLES for role in asked):
+    asked = cast("list[object]", arguments.get("roles") or list(_ROLES))
+    if type(asked) is not list or any(role not in _ROLES for role in asked):
         raise ToolFailure(f"roles must be a list of some of {', '.join(_ROLES)}.")
     found = await db.read(
         messages.search_messages,

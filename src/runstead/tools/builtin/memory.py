@@ -23,9 +23,7 @@ def _schema(required: dict[str, str], **optional: tuple[str, str]) -> dict[str, 
     properties: dict[str, object] = {
         name: {"type": "string", "description": about} for name, about in required.items()
     }
-    properties |= {
-        name: {"type": kind, "description": about} for name, (kind, about) in optional.items()
-    }
+    properties |= {name: {"type": kind, "description": about} for name, (kind, about) in optional.items()}
     return {"type": "object", "properties": properties, "required": list(required)}
 
 
