@@ -1,0 +1,40 @@
+"""What a run needs to begin or go on, in one read: its agent, the agent's memory, and the conversation so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from runstead.domain.agent import Agent, Block
+from runstead.domain.message import Message
+from runstead.domain.run import Run
+from runstead.errors import NotFound
+from runstead.store import agents, blocks, messages
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTurn:
+    """`messages` follow those that were known before, or are all there are where what was known no longer holds."""
+
+    agent: Agent
+    blocks: tuple[Block, ...]
+    messages: tuple[Message, ...]
+    known_holds: bool
+
+
+def load_turn(conn: Connection, run: Run, known: tuple[Message, ...]) -> LoadedTurn:
+    """Read what a run needs; of the conversation only what `known` does not have, where that can be.
+
+    Raises `NotFound` where the agent was deleted.
+    """
+    agent = agents.find_agent(conn, run.user_id, run.agent_id)
+    if agent is None:
+        raise NotFound(f"Agent with ID {run.agent_id} not found")
+    memory = tuple(blocks.blocks_of_agent(conn, run.user_id, run.agent_id))
+    if known:
+        newer = messages.in_context(conn, run.lane, known[-1].position)
+        if messages.count_in_context(conn, run.lane) == len(known) + len(newer):
+            return LoadedTurn(agent, memory, tuple(newer), known_holds=True)
+    found = tuple(messages.in_context(conn, run.lane))
+    return LoadedTurn(agent, memory, found, known_holds=False)
