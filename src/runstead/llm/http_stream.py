@@ -148,6 +148,7 @@ class _Connection(asyncio.Protocol):
         self._asked = False
         self._head_done = False
         self._complete = False
+        self._keep_alive = False
         self._lost = False
         self.failure: ModelError | None = None
         self.status = 0
@@ -203,7 +204,7 @@ class _Connection(asyncio.Protocol):
     def release(self, *, finished: bool) -> None:
         """Back to the pool where the answer is over (or about to be), else hang up."""
         self._asked = False
-        if self._complete and self.usable and self._parser.should_keep_alive():
+        if self._complete and self.usable and self._keep_alive and not self._paused:
             self._origin.keep(self)
         elif finished and self.usable and not self._complete:
             loop = asyncio.get_running_loop()
@@ -276,9 +277,11 @@ class _Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         self._complete = True
+        # The parser knows this only now: asked any later it says no.
+        self._keep_alive = self._parser.should_keep_alive()
         if self._drain is not None:
             self._stop_drain()
-            if self._parser.should_keep_alive():
+            if self._keep_alive:
                 self._origin.keep(self)
             else:
                 self.abort()
