@@ -333,7 +333,7 @@ async def test_garbage_is_an_error_of_the_model(make: MakeGateway, server: Provi
 async def test_a_silent_start_is_a_timeout(make: MakeGateway, server: ProviderServer) -> None:
     server.answers.append(Answer(Silence()))
     with pytest.raises(ModelError) as caught:
-        await all_of(make(first=0.3, retries=0), ask())
+        await all_of(make(first=3.0, retries=0), ask())
     assert (caught.value.kind, caught.value.status) == (ModelErrorKind.TIMEOUT, 504)
     await hung_up(server.questions[0])
 

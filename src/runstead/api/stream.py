@@ -7,7 +7,7 @@ re-attaches with its last number loses nothing.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -58,24 +58,25 @@ async def frames(reader: Reader, run_id: RunId, after: int, feed: Feed) -> Async
     while not reader.ended:
         try:
             entries = await reader.next(timeout_s=feed.keepalive_s)
-        except (
-            Gone
-        ):  # swept under a reader that was very slow: an end without [DONE] says that events are missing
-            return
+        except Gone:
+            return  # swept under a very slow reader: an end without [DONE] says that events are missing
         if entries:
             seen = entries[-1].seq
-            for start in range(0, len(entries), feed.batch_max):
-                if joined := _joined(entries[start : start + feed.batch_max], feed.include_pings):
-                    yield joined
-            continue
-        if reader.ended:
-            break
-        if feed.leaving():
+            for joined in _writes(entries, feed):
+                yield joined
+        elif feed.leaving() and not reader.ended:
             yield COME_BACK
             return
-        if feed.include_pings:
+        elif feed.include_pings and not reader.ended:
             yield _keepalive(run_id, seen, feed)
     yield DONE
+
+
+def _writes(entries: Sequence[Entry], feed: Feed) -> Iterator[bytes]:
+    """What is ready, in writes of a bounded number of frames."""
+    for start in range(0, len(entries), feed.batch_max):
+        if joined := _joined(entries[start : start + feed.batch_max], feed.include_pings):
+            yield joined
 
 
 def _joined(entries: Sequence[Entry], include_pings: bool) -> bytes:

@@ -76,6 +76,11 @@ class ToolCall:
     client: bool = False
     provider: Mapping[str, object] | None = None
 
+    @property
+    def waits(self) -> bool:
+        """Whether a person or the client must answer it."""
+        return self.needs_approval or self.client
+
 
 @dataclass(frozen=True, slots=True)
 class ToolReturn:
@@ -139,4 +144,4 @@ class Message:
     @property
     def awaits_approval(self) -> bool:
         """Whether it holds a call that a person or the client must answer."""
-        return any(call.needs_approval or call.client for call in self.tool_calls)
+        return any(call.waits for call in self.tool_calls)

@@ -29,19 +29,18 @@ def open_calls(request: Message | None, after: Iterable[Message]) -> OpenCalls |
         return None
     after = list(after)
     returned = {m.tool_return.call_id for m in after if m.tool_return is not None}
-    approved = {
-        decision.call_id
-        for message in after
-        if message.role is Role.APPROVAL
-        for decision in message.decisions
-        if decision.approve
-    }
     left = [call for call in request.tool_calls if call.id not in returned]
     if not left:
         return None
+    approved = _approved(after)
     waiting = tuple(call for call in left if call.client or (call.needs_approval and call.id not in approved))
-    ready = tuple(call for call in left if call not in waiting)
-    return OpenCalls(request, waiting, ready)
+    return OpenCalls(request, waiting, tuple(call for call in left if call not in waiting))
+
+
+def _approved(messages: Iterable[Message]) -> set[str]:
+    """The calls that a person approved."""
+    decisions = [d for m in messages if m.role is Role.APPROVAL for d in m.decisions]
+    return {decision.call_id for decision in decisions if decision.approve}
 
 
 def open_in(messages: list[Message]) -> OpenCalls | None:

@@ -26,7 +26,7 @@ from runstead.domain.event import (
     ToolReturned,
     UserSaid,
 )
-from runstead.domain.message import Message, ReasoningPart, Role, TextPart, ToolCall
+from runstead.domain.message import Message, Part, ReasoningPart, Role, TextPart, ToolCall
 from runstead.domain.run import RunRequest
 from runstead.ids import part_otid
 
@@ -97,23 +97,29 @@ def _assistant(message: Message, request: RunRequest) -> list[MessageEvent]:
         return _head(message, part_otid(message.id, len(found)))
 
     for part in message.parts:
-        if isinstance(part, ReasoningPart):
-            if part.redacted is not None:
-                found.append(ReasonedHidden(head(), "redacted", part.redacted))
-            elif part.text or part.signature:
-                found.append(Reasoned(head(), part.text, part.signature))
-        elif isinstance(part, TextPart) and part.text:
-            found.append(AssistantSaid(head(), part.text))
-    spoken = [(call, spoken_argument(call, request)) for call in message.tool_calls]
-    found += [AssistantSaid(head(), text) for _, text in spoken if text is not None]
-    shown = [call for call, text in spoken if text is None]
-    waiting = tuple(_piece(call) for call in shown if call.needs_approval or call.client)
-    running = tuple(_piece(call) for call in shown if not (call.needs_approval or call.client))
+        if (said := _said(part, head())) is not None:
+            found.append(said)  # noqa: PERF401 - a part is numbered by how many came before it
+    spoken = {call.id: spoken_argument(call, request) for call in message.tool_calls}
+    found += [AssistantSaid(head(), text) for text in spoken.values() if text is not None]
+    shown = [call for call in message.tool_calls if spoken[call.id] is None]
+    waiting = tuple(_piece(call) for call in shown if call.waits)
+    running = tuple(_piece(call) for call in shown if not call.waits)
     if running:
         found.append(ToolCalled(head(), running))
     if waiting:
         found.append(ApprovalRequested(_head(message, message.id), waiting))
     return found
+
+
+def _said(part: Part, head: Head) -> MessageEvent | None:
+    """What a part of an answer says; None where that is nothing."""
+    if isinstance(part, TextPart):
+        return AssistantSaid(head, part.text) if part.text else None
+    if not isinstance(part, ReasoningPart):
+        return None
+    if part.redacted is not None:
+        return ReasonedHidden(head, "redacted", part.redacted)
+    return Reasoned(head, part.text, part.signature) if part.text or part.signature else None
 
 
 def _tool(message: Message, request: RunRequest) -> list[MessageEvent]:

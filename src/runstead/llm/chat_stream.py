@@ -167,18 +167,14 @@ class ChatStream:
             number = len(self._calls) if name and given else self._last_call
         self._last_call = number
         known = self._calls.get(number)
-        arguments = function.get("arguments")
-        if arguments is not None and type(arguments) is not str:
-            arguments = orjson.dumps(arguments).decode()
+        arguments = _arguments(function.get("arguments"))
         # Some number every call 0; a new id with a name is then a new call.
         if known is None or (name and given and given != known[1]):
             if not name:
                 raise ValueError
             index, self._calls_seen = self._calls_seen, self._calls_seen + 1
             self._calls[number] = (index, given)
-            self._out.append(
-                CallDelta(index, given or f"call_{self._ids.uuid()}", _text(name), arguments or None)
-            )
+            self._out.append(CallDelta(index, given or f"call_{self._ids.uuid()}", _text(name), arguments))
         elif arguments:
             self._out.append(CallDelta(known[0], arguments=arguments))
 
@@ -194,6 +190,13 @@ def usage_of(usage: dict[str, Any]) -> Usage:
         int(prompt.get("cache_write_tokens") or 0),
         int(completion.get("reasoning_tokens") or 0),
     )
+
+
+def _arguments(value: object) -> str | None:
+    """A piece of a call's arguments as text. Some servers send the whole as an object."""
+    if value is None or type(value) is str:
+        return value or None
+    return orjson.dumps(value).decode()
 
 
 def _text(value: object) -> str:

@@ -87,20 +87,12 @@ class ProviderGateway:
         try:
             while True:
                 said = False
-                finish: Finish | None = None
                 try:
-                    async with aclosing(provider.stream(request, name)) as source:
-                        patience.begin()
-                        while (delta := await patience.next(source)) is not None:
-                            if type(delta) is Finish:
-                                finish = delta
-                                break
+                    async with aclosing(_once(provider, request, name, patience)) as answer:
+                        async for delta in answer:
                             said = True
                             yield delta
-                    if finish is not None and said:
-                        yield finish
-                        return
-                    raise _nothing(provider_name, finish)
+                    return
                 except ModelError as error:
                     pause_s = None if said else self._pause_s(error, attempt, patience.left_s)
                     if pause_s is None:
@@ -206,6 +198,25 @@ class ProviderGateway:
                 return None
             pause_s = max(pause_s, float(error.retry_after_s))
         return pause_s if pause_s < left_s else None
+
+
+async def _once(
+    provider: Provider, request: ModelRequest, name: str, patience: Patience
+) -> AsyncGenerator[Delta]:
+    """One answer, its `Finish` last. Raises `ModelError` where there is none, or nothing in it."""
+    said = False
+    async with aclosing(provider.stream(request, name)) as source:
+        patience.begin()
+        while (delta := await patience.next(source)) is not None:
+            if type(delta) is not Finish:
+                said = True
+                yield delta
+            elif said:
+                yield delta
+                return
+            else:
+                raise _nothing(patience.name, delta)
+    raise _nothing(patience.name, None)
 
 
 def _nothing(provider: str, finish: Finish | None) -> ModelError:

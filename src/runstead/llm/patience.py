@@ -41,7 +41,7 @@ class Patience:
     def __init__(self, limits: Limits, name: str) -> None:
         self._loop = asyncio.get_running_loop()
         self._limits = limits
-        self._name = name
+        self.name = name
         self._end = self._loop.time() + limits.total_s
         self._allowed = limits.first_s
         self._since = 0.0
@@ -106,9 +106,9 @@ class Patience:
 
     def _timeout(self) -> ModelError:
         if self.left_s <= 0:
-            text = f"{self._name} did not finish its answer within {self._limits.total_s:g} s"
+            text = f"{self.name} did not finish its answer within {self._limits.total_s:g} s"
         elif self._allowed == self._limits.first_s and self._limits.first_s != self._limits.idle_s:
-            text = f"{self._name} did not begin its answer within {self._allowed:g} s"
+            text = f"{self.name} did not begin its answer within {self._allowed:g} s"
         else:
-            text = f"{self._name} said nothing for {self._allowed:g} s"
+            text = f"{self.name} said nothing for {self._allowed:g} s"
         return ModelError(ModelErrorKind.TIMEOUT, text, cause="timeout")

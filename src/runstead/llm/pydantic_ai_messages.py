@@ -40,13 +40,8 @@ def history_of(request: ModelRequest, system: str) -> list[ModelMessage]:
     history: list[ModelMessage] = []
     asked: list[ModelRequestPart] = []
     for item in ordered(request.messages):
-        if isinstance(item, ToolReturn):
-            asked.append(_result(item, names))
-        elif item.role is Role.TOOL:
-            if item.tool_return is not None:
-                asked.append(_result(item.tool_return, names))
-        elif item.role is not Role.ASSISTANT:
-            asked.append(UserPromptPart(_content(item), timestamp=item.created_at))
+        if isinstance(item, ToolReturn) or item.role is not Role.ASSISTANT:
+            asked.extend(_asked(item, names))
         elif parts := _answer(item, system):
             names.update((call.id, call.name) for call in item.tool_calls)
             if asked:
@@ -56,6 +51,15 @@ def history_of(request: ModelRequest, system: str) -> list[ModelMessage]:
     if asked or not history:
         history.append(LibraryRequest(asked))
     return history
+
+
+def _asked(item: Message | ToolReturn, names: dict[str, str]) -> list[ModelRequestPart]:
+    """What goes to the model of one thing that it did not say."""
+    if isinstance(item, ToolReturn):
+        return [_result(item, names)]
+    if item.role is Role.TOOL:
+        return [] if item.tool_return is None else [_result(item.tool_return, names)]
+    return [UserPromptPart(_content(item), timestamp=item.created_at)]
 
 
 def instructions_of(request: ModelRequest) -> list[InstructionPart] | None:

@@ -83,26 +83,27 @@ class AgentLoop:
             await disown(turn, self._log, self._clock, self._ids)
         if turn.run.cancel_requested_at is not None:
             turn.hold.interrupt(Interrupt.CANCEL)
-        while True:
-            turn.hold.check()
+        while not await self._next(turn):
+            pass
+
+    async def _next(self, turn: Turn) -> bool:
+        """Do what is next. True: the run is over."""
+        turn.hold.check()
+        calls = turn.open()
+        if calls is not None and calls.waiting:
+            await self._caller.settle(turn, calls)
             calls = turn.open()
-            if calls is not None and calls.waiting:
-                await self._caller.settle(turn, calls)
-                calls = turn.open()
-            if calls is not None and calls.waiting:
-                await self._still_pending(turn)
-                return
-            if calls is not None:
-                if await self._caller.run(turn, calls):
-                    return
-                continue
-            if turn.run.step_count >= turn.run.request.max_steps:
-                await turn.finish(Finished(StopReason.MAX_STEPS))
-                return
-            specs = self._tools.specs(turn.agent, turn.run.request.client_tools)
-            await self._compactor.make_room(turn, specs)
-            if await self._stepper.step(turn):
-                return
+        if calls is not None and calls.waiting:
+            await self._still_pending(turn)
+            return True
+        if calls is not None:
+            return await self._caller.run(turn, calls)
+        if turn.run.step_count >= turn.run.request.max_steps:
+            await turn.finish(Finished(StopReason.MAX_STEPS))
+            return True
+        specs = self._tools.specs(turn.agent, turn.run.request.client_tools)
+        await self._compactor.make_room(turn, specs)
+        return await self._stepper.step(turn)
 
     async def _still_pending(self, turn: Turn) -> None:
         """The conversation waits for a person, and this run brings no answer: its messages leave the context."""
