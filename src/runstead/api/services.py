@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from runstead.api.wire.runs import RenderedRuns
 from runstead.clock import Clock
 from runstead.events.log import EventLog
 from runstead.ids import Ids
@@ -37,3 +38,4 @@ class Services:
     admission: Admission
     cancellation: Cancellation
     lifecycle: Lifecycle
+    rendered_runs: RenderedRuns = field(default_factory=RenderedRuns)

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, update
 
 from runstead.domain.message import Message
-from runstead.domain.run import ACTIVE, Run
+from runstead.domain.run import Run
 from runstead.domain.run_machine import Change, Claimed, transition
 from runstead.errors import StaleEpoch
 from runstead.ids import RunId
@@ -21,7 +21,7 @@ from runstead.store.schema import runs as table
 _FENCED = update(table).where(
     table.c.id == bindparam("run_id"),
     table.c.epoch == bindparam("held_epoch"),
-    table.c.status.in_([status.value for status in ACTIVE]),
+    runs.ACTIVE_ONLY,
 )
 # What a commit may write. Owner and lease are renewed beside it, a cancel is requested by others: they are not its own.
 _WRITTEN = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     ColumnElement,
@@ -21,6 +21,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    text,
     update,
 )
 
@@ -33,22 +34,30 @@ from runstead.store.pages import Page, paged
 from runstead.store.schema import runs as table
 
 _COLUMNS = tuple(table.c)
-_ACTIVE = table.c.status.in_([status.value for status in ACTIVE])
+# Spelled out, not bound: only then do databases see that the small index of active runs serves.
+_ACTIVE_STATUSES = ", ".join(f"'{status.value}'" for status in ACTIVE)
+ACTIVE_ONLY = text(f"runs.status IN ({_ACTIVE_STATUSES})")
 _FIND = select(*_COLUMNS).where(table.c.id == bindparam("run_id"), table.c.user_id == bindparam("user_id"))
+_SOME = select(*_COLUMNS).where(
+    table.c.id.in_(bindparam("run_ids", expanding=True)), table.c.user_id == bindparam("user_id")
+)
 _BY_ID = select(*_COLUMNS).where(table.c.id == bindparam("run_id"))
 _INSERT = insert(table)
 _other = table.alias("other")
 _FIRST_IN_LANE = ~exists().where(
     _other.c.lane == table.c.lane,
-    _other.c.status.in_([status.value for status in ACTIVE]),
+    text(f"other.status IN ({_ACTIVE_STATUSES})"),
     _other.c.position < table.c.position,
 )
 _IS_FIRST = select(table.c.id).where(table.c.id == bindparam("run_id"), _FIRST_IN_LANE)
 _CLAIM = update(table).where(
-    table.c.id == bindparam("run_id"), table.c.epoch == bindparam("epoch_before"), _ACTIVE
+    table.c.id == bindparam("run_id"), table.c.epoch == bindparam("epoch_before"), ACTIVE_ONLY
 )
 _HEAD_OF_LANE = (
-    select(table.c.id).where(table.c.lane == bindparam("lane"), _ACTIVE).order_by(table.c.position).limit(1)
+    select(table.c.id)
+    .where(table.c.lane == bindparam("lane"), ACTIVE_ONLY)
+    .order_by(table.c.position)
+    .limit(1)
 )
 
 
@@ -87,9 +96,24 @@ def list_runs(conn: Connection, user_id: UserId, where: RunFilter, page: Page) -
     return [_run(row) for row in paged(conn, query, table, scope, page)]
 
 
+def list_changed(
+    conn: Connection, user_id: UserId, where: RunFilter, page: Page, known: Mapping[str, tuple[int, object]]
+) -> tuple[list[str], list[Run]]:
+    """The same page as ids, and those of its runs that changed since `known` (microseconds first) or are not in it."""
+    scope = table.c.user_id == user_id
+    every: Select[Any] = cast("Select[Any]", select(table.c.id, table.c.updated_at).where(scope))
+    rows_found = paged(conn, _filtered(every, where), table, scope, page)
+    found = [(str(run_id), int(at)) for run_id, at in map(tuple[Any, ...], rows_found)]
+    changed = [run_id for run_id, at in found if run_id not in known or known[run_id][0] != at]
+    if not changed:
+        return [run_id for run_id, _ in found], []
+    rows = conn.execute(_SOME, {"run_ids": changed, "user_id": user_id})
+    return [run_id for run_id, _ in found], [_run(row) for row in rows]
+
+
 def active_of_agent(conn: Connection, user_id: UserId, agent_id: AgentId) -> list[Run]:
     """The runs of an agent that are not over, conversations' included, in the order they came."""
-    query = select(*_COLUMNS).where(table.c.user_id == user_id, table.c.agent_id == agent_id, _ACTIVE)
+    query = select(*_COLUMNS).where(table.c.user_id == user_id, table.c.agent_id == agent_id, ACTIVE_ONLY)
     return [_run(row) for row in conn.execute(query.order_by(table.c.position))]
 
 
@@ -104,7 +128,7 @@ def due_runs(conn: Connection, now: datetime, limit: int) -> list[RunId]:
     query = (
         select(table.c.id)
         .where(
-            _ACTIVE,
+            ACTIVE_ONLY,
             or_(table.c.owner.is_(None), table.c.lease_until < to_us(now)),
             or_(_FIRST_IN_LANE, table.c.cancel_requested_at.is_not(None)),
         )
@@ -137,7 +161,7 @@ def write_claim(conn: Connection, run: Run, epoch_before: int) -> bool:
 
 def renew_leases(conn: Connection, owner: str, until: datetime) -> dict[RunId, int]:
     """Renew all leases of a process; give the runs that are still its own, with their epochs."""
-    mine = and_(table.c.owner == owner, _ACTIVE)
+    mine = and_(table.c.owner == owner, ACTIVE_ONLY)
     conn.execute(update(table).where(mine).values(lease_until=to_us(until)))
     rows = conn.execute(select(table.c.id, table.c.epoch).where(mine))
     return {RunId(run_id): epoch for run_id, epoch in rows}
@@ -146,7 +170,7 @@ def renew_leases(conn: Connection, owner: str, until: datetime) -> dict[RunId, i
 def disown_all(conn: Connection) -> int:
     """Take every active run from its owner. Only for a process that knows that no other one lives."""
     return conn.execute(
-        update(table).where(_ACTIVE, table.c.owner.is_not(None)).values(owner=None, lease_until=None)
+        update(table).where(ACTIVE_ONLY, table.c.owner.is_not(None)).values(owner=None, lease_until=None)
     ).rowcount
 
 
@@ -157,10 +181,10 @@ def request_cancel(conn: Connection, user_id: UserId, run_id: str, now: datetime
         .where(
             table.c.user_id == user_id,
             table.c.id == run_id,
-            _ACTIVE,
+            ACTIVE_ONLY,
             table.c.cancel_requested_at.is_(None),
         )
-        .values(cancel_requested_at=to_us(now))
+        .values(cancel_requested_at=to_us(now), updated_at=to_us(now))
     )
     return find_run(conn, user_id, run_id)
 
@@ -172,13 +196,18 @@ def is_cancel_requested(conn: Connection, run_id: RunId) -> bool:
 
 
 def record_callback(
-    conn: Connection, run_id: RunId, sent_at: datetime | None, status_code: int | None, error: str | None
+    conn: Connection, run_id: RunId, sent_at: datetime, status_code: int | None, error: str | None
 ) -> None:
     """Write what came of telling the callback. It is no change of the run's state, so it needs no owner."""
     conn.execute(
         update(table)
         .where(table.c.id == run_id)
-        .values(callback_sent_at=to_us(sent_at), callback_status_code=status_code, callback_error=error)
+        .values(
+            callback_sent_at=to_us(sent_at),
+            callback_status_code=status_code,
+            callback_error=error,
+            updated_at=to_us(sent_at),
+        )
     )
 
 

@@ -70,8 +70,10 @@ async def list_runs(query: Annotated[RunQuery, Query()], caller: Caller, parts: 
     page = query.page()
     if query.ascending:
         page = Page(limit=query.limit, ascending=True, after=query.after, before=query.before)
-    found = await parts.db.read(runs.list_runs, caller.user.id, query.filter(), page)
-    return Json([run_state(run) for run in found])
+    kept = parts.rendered_runs.kept
+    ids, changed = await parts.db.read(runs.list_changed, caller.user.id, query.filter(), page, kept)
+    body = parts.rendered_runs.list_json(ids, changed, kept)
+    return Response(body, media_type="application/json")
 
 
 @router.get("/runs/active")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -13,10 +14,11 @@ from runstead.api.wire.paging import PageQuery
 from runstead.domain.run import ACTIVE, Run, RunStatus, StopReason
 from runstead.domain.step import Usage
 from runstead.runs.wait import Outcome
+from runstead.store.codec import to_us
 from runstead.store.runs import RunFilter
 
 RUNS_LISTED = 100
-BATCH_MAX = 1000
+RENDERED_MAX = 5000
 
 
 class RunState(TypedDict):
@@ -206,9 +208,31 @@ def callback_json(run: Run, outcome: Outcome) -> bytes:
 
 def zoned(at: datetime) -> str:
     """A time as most fields spell it: microseconds and `Z`."""
-    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return at.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def zoneless(at: datetime) -> str:
     """A time as the fields spell it that both generations write without a zone (UTC)."""
-    return at.strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return at.replace(tzinfo=None).isoformat(timespec="microseconds")
+
+
+class RenderedRuns:
+    """Runs as JSON, each as of its last change: lists are read often, and most runs in them are over.
+
+    It is asked only for ids that an actor's own query gave, so it can show nobody what is another's. `kept` is never
+    emptied but replaced: who read by it can still join by it.
+    """
+
+    def __init__(self) -> None:
+        self.kept: dict[str, tuple[int, bytes]] = {}
+
+    def list_json(
+        self, run_ids: Iterable[str], changed: Iterable[Run], kept: dict[str, tuple[int, bytes]]
+    ) -> bytes:
+        """The list of these runs, given those that were not in `kept` as they are now."""
+        for run in changed:
+            kept[run.id] = (to_us(run.updated_at), orjson.dumps(run_state(run)))
+        body = b"[" + b",".join([kept[run_id][1] for run_id in run_ids]) + b"]"
+        if len(self.kept) > RENDERED_MAX:
+            self.kept = {}
+        return body
