@@ -59,8 +59,13 @@ class Callbacks:
                 if not busy:
                     await asyncio.sleep(POLL_S)
         finally:
-            if self._client is not None:
-                await self._client.aclose()
+            await self.close()
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
 
     async def deliver_due(self) -> bool:
         """Try everything that is due once. Whether there was something."""

@@ -23,7 +23,7 @@ _ROLES = {"user": Role.USER, "assistant": Role.ASSISTANT, "tool": Role.TOOL}
 
 async def _search(arguments: Arguments, context: ToolContext, db: Database) -> ToolOutcome:
     words = text_argument(arguments, "query")
-    limit = arguments.get("limit") or FOUND_DEFAULT
+    limit = arguments.get("limit", FOUND_DEFAULT)
     if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
         raise ToolFailure("limit must be a whole number of at least 1.")
     asked = cast("list[object]", arguments.get("roles") or list(_ROLES))

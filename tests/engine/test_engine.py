@@ -1,0 +1,130 @@
+"""The engine: no run is forgotten, doubled or kept for ever, whatever becomes of deliveries and owners."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from tests.world import wait_until, world
+
+from runstead.domain.run import RunStatus
+from runstead.domain.run_machine import Claimed
+from runstead.ids import RunId
+from runstead.llm.scripted import ScriptedGateway, says
+from runstead.runs.admit import Dispatch
+from runstead.settings import Settings
+from runstead.store import commit as commits
+
+QUICK = Settings(drain_s=0.0, reconcile_s=0.02, lease_s=0.3)
+
+
+async def test_a_delivery_that_is_lost_is_made_up_for(tmp_path: Path) -> None:
+    """A run that was admitted but never offered is found by the reconciler."""
+    async with world(tmp_path, ScriptedGateway([says("Found.")]), settings=QUICK) as w:
+        lost: list[str] = []
+        admission = w.server.services.admission
+        admission._dispatch = _swallow(lost)  # pyright: ignore[reportPrivateUsage]
+
+        run_id = await w.begin(await w.agent(), "go")
+
+        assert [run_id] == lost
+        assert RunStatus.COMPLETED is (await w.ended(run_id)).status
+
+
+def _swallow(lost: list[str]) -> Dispatch:
+    async def swallow(run_id: RunId) -> None:
+        lost.append(run_id)
+
+    return swallow
+
+
+async def test_a_delivery_that_comes_twice_does_no_harm(tmp_path: Path) -> None:
+    """The store lets one owner in; the model is asked once."""
+    gateway = ScriptedGateway([says("Once.")])
+    async with world(tmp_path, gateway, settings=QUICK) as w:
+        run_id = await w.begin(await w.agent(), "go")
+        for _ in range(20):
+            await w.server.engine.dispatch((await w.run(run_id)).id)
+
+        assert RunStatus.COMPLETED is (await w.ended(run_id)).status
+        assert 1 == len(gateway.requests)
+
+
+async def test_a_long_run_keeps_its_lease(tmp_path: Path) -> None:
+    """A run that takes longer than a lease is not taken from a living owner."""
+    more = asyncio.Event()
+    gateway = ScriptedGateway([[more, *says("Late.")]])
+    async with world(tmp_path, gateway, settings=QUICK) as w:
+        run_id = await w.begin(await w.agent(), "go")
+        await wait_until(lambda: len(gateway.requests) == 1, "the model being asked")
+        first = (await w.run(run_id)).lease_until
+        assert first is not None
+        async with asyncio.timeout(10):
+            while ((await w.run(run_id)).lease_until or first) < first + 2 * (
+                first - (await w.run(run_id)).created_at
+            ):
+                await asyncio.sleep(0.02)
+        more.set()
+
+        run = await w.ended(run_id)
+
+        assert (RunStatus.COMPLETED, 1) == (run.status, run.epoch)
+
+
+async def test_a_run_of_a_dead_owner_is_taken_over(tmp_path: Path) -> None:
+    """An owner that renews nothing loses the run when its lease is over."""
+    gateway = ScriptedGateway(lambda _: says("Taken over."))
+    async with world(tmp_path, gateway, settings=QUICK) as w:
+        services = w.server.services
+        admission = services.admission
+        admission._dispatch = _swallow([])  # pyright: ignore[reportPrivateUsage]
+        agent = await w.agent()
+        run_id = await w.begin(agent, "go")
+        dead = await services.db.write(
+            commits.claim,
+            (await w.run(run_id)).id,
+            Claimed("a dead process", 0.2),
+            services.clock.now(),
+            force=True,
+        )
+
+        run = await w.ended(run_id)
+
+        assert dead is not None
+        assert RunStatus.COMPLETED is run.status
+        assert run.epoch > dead.run.epoch
+
+
+async def test_a_cancel_reaches_a_run_that_waits_in_line(tmp_path: Path) -> None:
+    """Nobody owns it yet: it is claimed only to be ended, and the run before it goes on."""
+    more = asyncio.Event()
+    gateway = ScriptedGateway([[more, *says("First.")], says("Never asked.")])
+    async with world(tmp_path, gateway, settings=QUICK) as w:
+        agent = await w.agent()
+        first = await w.begin(agent, "one")
+        second = await w.begin(agent, "two")
+
+        answer = await w.client.post(f"/v1/agents/{agent}/messages/cancel", json={"run_ids": [second]})
+        more.set()
+
+        assert {second: "cancelled"} == answer.json()
+        assert RunStatus.COMPLETED is (await w.ended(first)).status
+        assert 1 == len(gateway.requests)
+
+
+async def test_deleting_a_run_ends_it_first(tmp_path: Path) -> None:
+    """The model is hung up on; the run is gone; its messages stay."""
+    never = asyncio.Event()
+    gateway = ScriptedGateway([[never]])
+    async with world(tmp_path, gateway, settings=QUICK) as w:
+        agent = await w.agent()
+        run_id = await w.begin(agent, "go")
+        await wait_until(lambda: len(gateway.requests) == 1, "the model being asked")
+
+        answer = await w.client.delete(f"/v1/runs/{run_id}")
+
+        assert (200, "cancelled") == (answer.status_code, answer.json()["status"])
+        assert 1 == gateway.hung_up
+        await w.get(f"/v1/runs/{run_id}", 404)
+        history = await w.get(f"/v1/agents/{agent}/messages")
+        assert "go" in [message.get("content") for message in history]

@@ -1,0 +1,126 @@
+"""Callbacks: told once the run is over, again until somebody takes it, and what came of it stands on the run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+from tests.world import World, wait_until, world
+
+from runstead.clock import ManualClock
+from runstead.domain.run import Run
+from runstead.errors import ModelError, ModelErrorKind
+from runstead.llm.scripted import ScriptedGateway, says
+from runstead.settings import Settings
+from runstead.webhooks.deliver import Callbacks
+
+
+@dataclass
+class Listener:
+    """A server that takes callbacks, answering with the statuses it was given, then 200."""
+
+    statuses: list[int] = field(default_factory=list[int])
+    heard: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    url: str = ""
+
+    async def hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Read one request and answer it."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        size = int(head.split("content-length: ")[1].split("\r\n")[0])
+        self.heard.append(orjson.loads(await reader.readexactly(size)))
+        status = self.statuses.pop(0) if self.statuses else 200
+        writer.write(f"HTTP/1.1 {status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+
+@asynccontextmanager
+async def listening(*statuses: int) -> AsyncGenerator[Listener]:
+    """A listener on a port of its own."""
+    listener = Listener(list(statuses))
+    server = await asyncio.start_server(listener.hear, "127.0.0.1", 0)
+    async with server:
+        listener.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/done"
+        yield listener
+
+
+async def told(w: World, run_id: str) -> Run:
+    """The run once what came of its callback is noted."""
+    await w.ended(run_id)
+    async with asyncio.timeout(10):
+        while (run := await w.run(run_id)).callback_sent_at is None:
+            await asyncio.sleep(0.01)
+    return run
+
+
+async def test_the_end_of_a_run_is_told_with_its_answer(tmp_path: Path) -> None:
+    """Both generations' members, and the status that the listener gave."""
+    async with listening() as listener, world(tmp_path, ScriptedGateway([says("Done.")])) as w:
+        agent = await w.agent()
+        run_id = await w.begin(agent, "go", callback_url=listener.url)
+
+        run = await told(w, run_id)
+
+        body = listener.heard[0]
+        assert (run_id, run_id, "completed") == (body["run_id"], body["job_id"], body["status"])
+        assert ["Done."] == [m["content"] for m in body["metadata"]["result"]["messages"]]
+        assert (200, None) == (run.callback_status_code, run.callback_error)
+
+
+async def test_a_failed_run_is_told_too(tmp_path: Path) -> None:
+    """With its error, in its metadata."""
+    failure = ModelError(ModelErrorKind.AUTHENTICATION, "The provider refused the key.")
+    async with listening() as listener, world(tmp_path, ScriptedGateway([[failure]])) as w:
+        run_id = await w.begin(await w.agent(), "go", callback_url=listener.url)
+        await told(w, run_id)
+
+        body = listener.heard[0]
+        assert ("failed", "llm_authentication") == (
+            body["status"],
+            body["metadata"]["error"]["error_type"],
+        )
+
+
+async def test_a_listener_that_fails_is_told_again(tmp_path: Path) -> None:
+    """A 503 is not the last word: later, and later still, until it is taken."""
+    clock = ManualClock()
+    settings = Settings(drain_s=0.0)
+    async with listening(503, 500) as listener:
+        async with world(tmp_path, ScriptedGateway([says("Done.")])) as w:
+            run_id = await w.begin(await w.agent(), "go", callback_url=listener.url)
+            await told(w, run_id)
+            await wait_until(lambda: len(listener.heard) == 1, "the first attempt")
+            db = w.server.services.db
+
+            async def render(_run: Run) -> bytes:
+                return b'{"again": true}'
+
+            later = Callbacks(settings, db, clock, render)
+            clock.advance((w.server.services.clock.now() - clock.now()).total_seconds())
+            assert not await later.deliver_due()
+            for _ in range(2):
+                clock.advance(3600)
+                assert await later.deliver_due()
+            clock.advance(3600)
+            assert not await later.deliver_due()
+
+            assert 3 == len(listener.heard)
+            assert 200 == (await w.run(run_id)).callback_status_code
+            await later.close()
+
+
+async def test_nobody_there_is_noted_on_the_run(tmp_path: Path) -> None:
+    """A refused connection is an error on the run, not of it."""
+    async with world(tmp_path, ScriptedGateway([says("Done.")])) as w:
+        run_id = await w.begin(await w.agent(), "go", callback_url="http://127.0.0.1:9/")
+
+        run = await told(w, run_id)
+
+        assert "completed" == run.status
+        assert run.callback_error is not None
+        assert f"Failed to dispatch callback for run {run_id}" in run.callback_error
