@@ -23,7 +23,7 @@ async def test_a_delivery_that_is_lost_is_made_up_for(tmp_path: Path) -> None:
     async with world(tmp_path, ScriptedGateway([says("Found.")]), settings=QUICK) as w:
         lost: list[str] = []
         admission = w.server.services.admission
-        admission._dispatch = _swallow(lost)  # pyright: ignore[reportPrivateUsage]
+        admission._dispatch = _swallow(lost)
 
         run_id = await w.begin(await w.agent(), "go")
 
@@ -77,7 +77,7 @@ async def test_a_run_of_a_dead_owner_is_taken_over(tmp_path: Path) -> None:
     async with world(tmp_path, gateway, settings=QUICK) as w:
         services = w.server.services
         admission = services.admission
-        admission._dispatch = _swallow([])  # pyright: ignore[reportPrivateUsage]
+        admission._dispatch = _swallow([])
         agent = await w.agent()
         run_id = await w.begin(agent, "go")
         dead = await services.db.write(
