@@ -100,7 +100,7 @@ def build(
     async def render(run: Run) -> bytes:
         return callback_json(run, await outcome(events, run.id))
 
-    admission = Admission(db, clock, ids, encode, engine.dispatch, lambda: phase.stopping)
+    admission = Admission(db, clock, ids, events, encode, engine.dispatch, lambda: phase.stopping)
     services = Services(
         settings=settings,
         clock=clock,

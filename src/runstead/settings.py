@@ -79,7 +79,6 @@ class Settings:
     tool_timeout_s: float = 180.0
     callback_timeout_s: float = 5.0
     callback_attempts_max: int = 8
-    callback_private_ok: bool = True
     log_level: str = "WARNING"
     log_json: bool = False
 

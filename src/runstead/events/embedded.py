@@ -25,6 +25,7 @@ from runstead.store.database import Database
 TAPE_ENTRIES_MAX = 4096
 TAPE_BYTES_MAX = 4 * 1024 * 1024
 PENDING_ENTRIES_MAX = 1000
+ANNOUNCED_MAX = 1000
 
 
 class Tape:
@@ -232,6 +233,7 @@ class EmbeddedLog:
         self._dirty: dict[EmbeddedJournal, None] = {}
         self._flush: asyncio.Task[None] | None = None
         self._released = False
+        self._announced: dict[RunId, Tape] = {}
 
     @property
     def released(self) -> bool:
@@ -244,9 +246,18 @@ class EmbeddedLog:
         for tape in list(self._tapes.values()):
             tape.wake()
 
+    def announce(self, run_id: RunId, first: Entry) -> None:
+        """Keep a new run's first event in memory until its owner comes; the oldest go first."""
+        tape = self._tape(run_id)
+        tape.publish([first])
+        self._announced[run_id] = tape
+        if len(self._announced) > ANNOUNCED_MAX:
+            del self._announced[next(iter(self._announced))]
+
     def journal(self, run: Run) -> EmbeddedJournal:
         """The pen for a run that was just claimed."""
-        return EmbeddedJournal(self, run, self._tape(run.id))
+        tape = self._announced.pop(run.id, None)
+        return EmbeddedJournal(self, run, tape or self._tape(run.id))
 
     async def reader(self, run_id: RunId, after: int) -> EmbeddedReader:
         """A reader that has everything up to number `after`."""

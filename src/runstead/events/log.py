@@ -92,6 +92,10 @@ class EventLog(Protocol):
         """The pen for a run that was just claimed; `run.last_seq` is its newest event."""
         ...
 
+    def announce(self, run_id: RunId, first: Entry) -> None:
+        """A run was admitted with this first event, which is durable: readers need not ask the store for it."""
+        ...
+
     async def reader(self, run_id: RunId, after: int) -> Reader:
         """A reader that has everything up to number `after`. Raises `NotFound`, or `Gone` where the events were swept."""
         ...

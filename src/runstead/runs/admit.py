@@ -20,7 +20,7 @@ from runstead.domain.message import Decision, Message, Part, Role, ToolReturn
 from runstead.domain.pending import OpenCalls, open_calls
 from runstead.domain.run import Run, RunRequest, RunStatus, RunType
 from runstead.errors import Conflict, Invalid, NotFound, PendingApproval, Unavailable
-from runstead.events.log import Encoder
+from runstead.events.log import Encoder, Entry, EventLog, Kind
 from runstead.ids import AgentId, ConversationId, Ids, MessageId, RunId
 from runstead.store import agents, idempotency, messages, runs
 from runstead.store import commit as commits
@@ -94,6 +94,7 @@ class Admission:
         db: Database,
         clock: Clock,
         ids: Ids,
+        log: EventLog,
         encode: Encoder,
         dispatch: Dispatch,
         stopping: Callable[[], bool],
@@ -101,6 +102,7 @@ class Admission:
         self._db = db
         self._clock = clock
         self._ids = ids
+        self._log = log
         self._encode = encode
         self._dispatch = dispatch
         self._stopping = stopping
@@ -118,6 +120,7 @@ class Admission:
         inputs = tuple(self._message(run, given) for given in new.inputs)
         made = await self._db.write(_admit, new, run, inputs, first)
         if made is run:
+            self._log.announce(run.id, Entry(1, Kind(chr(first.body[0])), first.body[1:]))
             await self._dispatch(run.id)
         return made
 
