@@ -23,9 +23,11 @@ from runstead.domain.message import (
     ToolCall,
     ToolReturn,
 )
+from runstead.domain.run import Run
 from runstead.errors import NotFound
 from runstead.ids import AgentId, MessageId, RunId, UserId
 from runstead.store.codec import from_us, pack, to_us, unpack
+from runstead.store.runs import find_run
 from runstead.store.schema import messages as table
 
 _COLUMNS = (
@@ -53,6 +55,13 @@ _CONTEXT = (
         table.c.in_context,
     )
     .order_by(table.c.position)
+)
+# The page that nearly everybody asks for; building a statement costs more than running it.
+_OF_RUN = (
+    select(*_COLUMNS)
+    .where(table.c.run_id == bindparam("of_run"), table.c.user_id == bindparam("of_user"))
+    .order_by(table.c.position)
+    .limit(bindparam("rows"))
 )
 _OF_WAITING = (table.c.run_id == bindparam("of_run"), table.c.in_context.is_(False))
 _WAITING = select(*_COLUMNS).where(*_OF_WAITING).order_by(table.c.position)
@@ -148,6 +157,19 @@ def list_messages(
         query = query.where(table.c.position < _position(conn, user_id, page.before))
     order = table.c.position.asc() if page.ascending else table.c.position.desc()
     return [_message(row) for row in conn.execute(query.order_by(order).limit(page.limit))]
+
+
+def messages_of_run(
+    conn: Connection, user_id: UserId, run_id: str, role: Role | None, page: MessagePage
+) -> tuple[Run, list[Message]] | None:
+    """A run of this actor and a page of its messages, in one read. Raises `NotFound` for an unknown cursor."""
+    run = find_run(conn, user_id, run_id)
+    if run is None:
+        return None
+    if role is None and page.ascending and page.after is None and page.before is None:
+        rows = conn.execute(_OF_RUN, {"of_run": run.id, "of_user": user_id, "rows": page.limit})
+        return run, [_message(row) for row in rows]
+    return run, list_messages(conn, user_id, MessageFilter(run_id=run.id, role=role), page)
 
 
 def find_message(conn: Connection, user_id: UserId, message_id: str) -> Message | None:

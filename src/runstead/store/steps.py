@@ -9,15 +9,24 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
 
+from runstead.domain.run import Run
 from runstead.domain.step import Step, StepStatus, Usage
 from runstead.ids import RunId, UserId
 from runstead.store.codec import from_us, pack, to_us, unpack
 from runstead.store.pages import Page, paged
+from runstead.store.runs import find_run
 from runstead.store.schema import steps as table
 
 _COLUMNS = tuple(table.c)
 _UPDATE = update(table).where(table.c.id == bindparam("step_id"))
 _INSERT = insert(table)
+# The page that nearly everybody asks for; building a statement costs more than running it.
+_OF_RUN = (
+    select(*_COLUMNS)
+    .where(table.c.run_id == bindparam("of_run"), table.c.user_id == bindparam("of_user"))
+    .order_by(table.c.created_at.desc(), table.c.id.desc())
+    .limit(bindparam("rows"))
+)
 _FIND = select(*_COLUMNS).where(table.c.user_id == bindparam("user_id"), table.c.id == bindparam("of_step"))
 _DOCUMENT = (
     "context_window_tokens",
@@ -67,10 +76,15 @@ def list_steps(conn: Connection, user_id: UserId, where: StepFilter, page: Page)
     return [_step(row) for row in found]
 
 
-def steps_of_run(conn: Connection, run_id: RunId) -> list[Step]:
-    """All steps of one run, oldest first. The caller has made sure whose run it is."""
-    query = select(*_COLUMNS).where(table.c.run_id == run_id).order_by(table.c.position)
-    return [_step(row) for row in conn.execute(query)]
+def steps_of_run(conn: Connection, user_id: UserId, run_id: str, page: Page) -> tuple[Run, list[Step]] | None:
+    """A run of this actor and a page of its steps, in one read. Raises `NotFound` for an unknown cursor."""
+    run = find_run(conn, user_id, run_id)
+    if run is None:
+        return None
+    if not page.ascending and page.after is None and page.before is None:
+        rows = conn.execute(_OF_RUN, {"of_run": run.id, "of_user": user_id, "rows": page.limit})
+        return run, [_step(row) for row in rows]
+    return run, list_steps(conn, user_id, StepFilter(run_id=run.id), page)
 
 
 def orphan_steps(conn: Connection, run_id: RunId) -> None:

@@ -37,11 +37,11 @@ from runstead.store import messages, runs, steps
 from runstead.store.messages import MessageFilter, MessagePage
 from runstead.store.pages import Page
 from runstead.store.runs import RunFilter
-from runstead.store.steps import StepFilter
 
 router = v1_router("runs")
 
 NOT_BACKGROUND = "Run was not created in background mode, so it cannot be retrieved."
+NO_RUN = "Run not found"
 ACTIVE_LISTED = 100
 _UNITS_S = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 
@@ -111,11 +111,12 @@ async def list_run_messages(
     run_id: str, query: Annotated[RunMessageQuery, Query()], caller: Caller, parts: Parts
 ) -> Response:
     """List a run's messages: what was sent, and all that was said and done."""
-    run = await find(parts, caller.user.id, run_id)
     page = MessagePage(query.limit, query.order == "asc", query.after, query.before)
-    where = MessageFilter(run_id=run.id, role=query.role)
-    found = await parts.db.read(messages.list_messages, caller.user.id, where, page)
-    return Json(listed(found, run))
+    found = await parts.db.read(messages.messages_of_run, caller.user.id, run_id, query.role, page)
+    if found is None:
+        raise NotFound(NO_RUN)
+    run, page_of_it = found
+    return Json(listed(page_of_it, run))
 
 
 @router.get("/runs/{run_id}/usage")
@@ -134,10 +135,11 @@ async def list_run_steps(
     run_id: str, query: Annotated[RunStepQuery, Query()], caller: Caller, parts: Parts
 ) -> Response:
     """List a run's steps, newest first unless asked otherwise."""
-    run = await find(parts, caller.user.id, run_id)
-    where = StepFilter(run_id=run.id)
-    found = await parts.db.read(steps.list_steps, caller.user.id, where, query.page())
-    return Json([step_state(step, run.organization_id) for step in found])
+    found = await parts.db.read(steps.steps_of_run, caller.user.id, run_id, query.page())
+    if found is None:
+        raise NotFound(NO_RUN)
+    run, page_of_it = found
+    return Json([step_state(step, run.organization_id) for step in page_of_it])
 
 
 @router.get("/runs/{run_id}/metrics")
@@ -201,7 +203,7 @@ async def find(parts: Services, user_id: UserId, run_id: str) -> Run:
     """One run of this actor. Raises `NotFound`."""
     run = await parts.db.read(runs.find_run, user_id, run_id)
     if run is None:
-        raise NotFound("Run not found")
+        raise NotFound(NO_RUN)
     return run
 
 
