@@ -6,7 +6,7 @@ Nothing is replaced but the model and, where a test asks, the clock and the ids.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +34,16 @@ async def wait_until(condition: Callable[[], bool], what: str, timeout_s: float 
         async with asyncio.timeout(timeout_s):
             while not condition():
                 await asyncio.sleep(0.002)
+    except TimeoutError:
+        raise AssertionError(f"waited {timeout_s:g} s in vain for {what}") from None
+
+
+async def wait_for(condition: Callable[[], Awaitable[bool]], what: str, timeout_s: float = WAIT_S) -> None:
+    """Wait for a condition that must be asked for."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            while not await condition():
+                await asyncio.sleep(0.005)
     except TimeoutError:
         raise AssertionError(f"waited {timeout_s:g} s in vain for {what}") from None
 

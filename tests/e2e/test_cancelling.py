@@ -133,7 +133,7 @@ def test_an_agent_goes_on_after_a_cancel(client: Client, model: StoryModel, mark
     agent = client.agent()
     body = saying(story({"text": SAID}, mark=mark), stream_tokens=True, background=True)
     with client.stream(f"/v1/agents/{agent}/messages/stream", body) as frames:
-        run_id = run_id_in(islice(frames, 3))
+        run_id = run_id_in(list(islice(frames, 3)))
         cancel(client, agent, run_id)
     frames = client.sent(agent, story({"text": ["again"]}, mark=f"{mark}-again"))
     assert text_in(frames) == "again"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from tests.world import World, wait_until, world
+from tests.world import World, wait_for, wait_until, world
 
 from runstead.clock import ManualClock
 from runstead.domain.run import Run
@@ -52,10 +52,12 @@ async def listening(*statuses: int) -> AsyncGenerator[Listener]:
 async def told(w: World, run_id: str) -> Run:
     """The run once what came of its callback is noted."""
     await w.ended(run_id)
-    async with asyncio.timeout(10):
-        while (run := await w.run(run_id)).callback_sent_at is None:
-            await asyncio.sleep(0.01)
-    return run
+
+    async def noted() -> bool:
+        return (await w.run(run_id)).callback_sent_at is not None
+
+    await wait_for(noted, "the callback being noted")
+    return await w.run(run_id)
 
 
 async def test_the_end_of_a_run_is_told_with_its_answer(tmp_path: Path) -> None:
