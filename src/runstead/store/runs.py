@@ -189,12 +189,6 @@ def request_cancel(conn: Connection, user_id: UserId, run_id: str, now: datetime
     return find_run(conn, user_id, run_id)
 
 
-def is_cancel_requested(conn: Connection, run_id: RunId) -> bool:
-    """Whether somebody wants the run to end."""
-    query = select(table.c.cancel_requested_at).where(table.c.id == run_id)
-    return conn.scalar(query) is not None
-
-
 def record_callback(
     conn: Connection, run_id: RunId, sent_at: datetime, status_code: int | None, error: str | None
 ) -> None:
