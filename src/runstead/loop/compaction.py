@@ -18,7 +18,7 @@ from runstead.domain.tool import ToolSpec
 from runstead.domain.transcript import compaction_notice
 from runstead.ids import Ids, MessageId, StepId
 from runstead.llm.types import Delta, Finish, Gateway, ModelRequest, TextDelta
-from runstead.loop.context import conversation, fixed_tokens, request_of, tokens_of
+from runstead.loop.context import fixed_tokens, request_of, tokens_of
 from runstead.loop.turn import Turn
 
 FULL_SHARE = 0.9
@@ -144,12 +144,12 @@ class Compactor:
         )
 
 
-def oldest(messages: Sequence[Message], keep_tokens: int) -> list[Message]:
-    """The turns to summarise, so that about `keep_tokens` of the newest stay. Cuts before a user's message only.
+def oldest(seen: Sequence[Message], keep_tokens: int) -> list[Message]:
+    """The turns to summarise of what the model sees, so that about `keep_tokens` of the newest stay.
 
-    Empty where there is no such place: one turn alone fills the window.
+    `seen` is a `context.conversation`. Cuts before a user's message only. Empty where there is no
+    such place: one turn alone fills the window.
     """
-    seen = conversation(messages)
     kept, cut = 0, 0
     for index in range(len(seen) - 1, -1, -1):
         kept += tokens_of(seen[index])
@@ -157,7 +157,7 @@ def oldest(messages: Sequence[Message], keep_tokens: int) -> list[Message]:
             if kept > keep_tokens and cut:
                 break
             cut = index
-    return seen[:cut] if any(m.role is not Role.SUMMARY for m in seen[:cut]) else []
+    return list(seen[:cut]) if any(m.role is not Role.SUMMARY for m in seen[:cut]) else []
 
 
 def _line(message: Message) -> str:
