@@ -88,7 +88,9 @@ class Run:
     """One run as it is stored.
 
     `epoch` 0: nobody has owned it yet. `owner` and `lease_until` say who works on it, until when unless renewed.
-    `last_seq` is the number of its newest event that was in the log at its last commit. Durations in nanoseconds.
+    `last_seq` is the number of its newest event that was in the log at its last commit. `commits` counts its owners' commits;
+    no event beyond `reserved_seq` was given to anybody; `hot_id` names the Redis that its newest events are in, if any.
+    Durations in nanoseconds.
     """
 
     id: RunId
@@ -118,6 +120,9 @@ class Run:
     callback_sent_at: datetime | None = None
     callback_status_code: int | None = None
     callback_error: str | None = None
+    commits: int = 0
+    reserved_seq: int = 0
+    hot_id: str | None = None
     position: int = 0
 
     @property

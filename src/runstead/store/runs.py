@@ -246,6 +246,9 @@ def run_row(run: Run) -> dict[str, object]:
         "callback_error": run.callback_error,
         "request": pack(_request_document(run.request)),
         "metadata": pack(run.metadata),
+        "commits": run.commits,
+        "reserved_seq": run.reserved_seq,
+        "hot_id": run.hot_id,
     }
 
 
@@ -294,7 +297,7 @@ def _run(row: Sequence[Any]) -> Run:
         stop_reason, background, created_at, updated_at, completed_at, cancel_requested_at, epoch,
         owner, lease_until, last_seq, step_count, prompt, completion, cached, written, reasoning,
         ttft_ns, duration_ns, callback_url, callback_sent_at, callback_status_code, callback_error,
-        request, metadata,
+        request, metadata, commits, reserved_seq, hot_id,
     ) = row  # fmt: skip
     return Run(
         id=id_,
@@ -324,5 +327,8 @@ def _run(row: Sequence[Any]) -> Run:
         callback_sent_at=maybe_from_us(callback_sent_at),
         callback_status_code=callback_status_code,
         callback_error=callback_error,
+        commits=commits,
+        reserved_seq=reserved_seq,
+        hot_id=hot_id,
         position=position,
     )

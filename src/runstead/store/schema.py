@@ -177,6 +177,10 @@ runs = Table(
     Column("callback_error", Text),
     Column("request", Text, nullable=False),
     Column("metadata", Text, nullable=False),
+    # How many commits its owners made; the highest number its log may have used; which Redis holds its newest events.
+    Column("commits", BigInteger, nullable=False, default=0, server_default="0"),
+    Column("reserved_seq", BigInteger, nullable=False, default=0, server_default="0"),
+    Column("hot_id", Text),
     Index("runs_by_user", "user_id", "created_at", "id"),
     Index("runs_by_agent", "agent_id", "created_at", "id"),
     # Who is alive and who is next: small, because it holds only the runs that are not over.
