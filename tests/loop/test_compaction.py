@@ -6,10 +6,10 @@ from pathlib import Path
 
 from tests.world import world
 
+from runstead.domain.tokens import tokens_of
 from runstead.llm.scripted import Cue, ScriptedGateway, says
 from runstead.llm.types import ModelRequest
 from runstead.loop.compaction import oldest
-from runstead.loop.context import tokens_of
 
 LONG = "word " * 400
 

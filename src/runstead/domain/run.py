@@ -61,6 +61,7 @@ class RunType(StrEnum):
     ASYNC = "send_message_async"
     CONVERSATION = "send_conversation_message"
     CHAT_COMPLETION = "openai_chat_completions"
+    COMPACTION = "compact_messages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class RunRequest:
     """What the client asked for, kept with the run: another process must be able to go on from it.
 
     `include_types` None lets every message type through. `override_model` is a handle. `client_tools` are run by the client.
+    `compact`: nothing is asked; the history is summarised and the run is over.
     """
 
     max_steps: int = MAX_STEPS_DEFAULT
@@ -81,6 +83,7 @@ class RunRequest:
     override_system: str | None = None
     client_tools: tuple[ToolSpec, ...] = ()
     include_compaction_messages: bool = False
+    compact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ class Run:
     """One run as it is stored.
 
     `epoch` 0: nobody has owned it yet. `owner` and `lease_until` say who works on it, until when unless renewed.
-    `last_seq` is the number of its newest event that was in the log at its last commit. `commits` counts its owners' commits;
+    `last_seq` is the number of its newest event that was in the log at its last commit. `commits` counts its commits;
     no event beyond `reserved_seq` was given to anybody; `hot_id` names the Redis that its newest events are in, if any.
     Durations in nanoseconds.
     """

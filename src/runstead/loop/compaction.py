@@ -14,17 +14,20 @@ from runstead.clock import Clock
 from runstead.domain.message import Message, Role, TextPart
 from runstead.domain.run_machine import Advanced
 from runstead.domain.step import Step, StepStatus, Usage
+from runstead.domain.tokens import tokens_of
 from runstead.domain.tool import ToolSpec
 from runstead.domain.transcript import compaction_notice
 from runstead.ids import Ids, MessageId, StepId
 from runstead.llm.types import Delta, Finish, Gateway, ModelRequest, TextDelta
-from runstead.loop.context import fixed_tokens, request_of, tokens_of
+from runstead.loop.context import conversation, fixed_tokens, request_of
 from runstead.loop.turn import Turn
 
 FULL_SHARE = 0.9
 KEEP_SHARE = 0.3
 SUMMARY_TOKENS_MAX = 1000
 TURN_CHARS_MAX = 4000
+_NEARLY_FULL = "context_window_nearly_full"
+_REQUESTED = "requested"
 
 _INSTRUCTION = (
     "You condense conversations. Below is the older part of a conversation between a user and an assistant, which the"
@@ -49,16 +52,26 @@ class Compactor:
         """
         window = turn.agent.context_window_tokens
         fixed = fixed_tokens(turn.agent, turn.run, turn.blocks, tools)
-        before = fixed + turn.messages_tokens
-        if before <= window * FULL_SHARE:
-            return
+        if fixed + turn.messages_tokens > window * FULL_SHARE:
+            await self._summarise(turn, fixed, int(window * KEEP_SHARE) - fixed, _NEARLY_FULL)
+
+    async def compact(self, turn: Turn, tools: Sequence[ToolSpec]) -> None:
+        """Commit a summary of the oldest turns because somebody asked for it. Raises as `make_room` does."""
+        if any(message.run_id == turn.run.id for message in turn.messages):
+            return  # an owner before this one did it
+        fixed = fixed_tokens(turn.agent, turn.run, turn.blocks, tools)
+        room = int(turn.agent.context_window_tokens * KEEP_SHARE) - fixed
+        said = sum(map(tokens_of, conversation(turn.messages)))
+        await self._summarise(turn, fixed, min(room, int(said * KEEP_SHARE)), _REQUESTED)
+
+    async def _summarise(self, turn: Turn, fixed: int, keep_tokens: int, trigger: str) -> None:
         request = request_of(turn.agent, turn.run, turn.blocks, turn.messages, ())
-        old = oldest(request.messages, int(window * KEEP_SHARE) - fixed)
+        old = oldest(request.messages, keep_tokens)
         if not old:
             return
-        question = self._question(turn, request, old, window)
+        question = self._question(turn, request, old, turn.agent.context_window_tokens)
         text, usage = await turn.hold.work(self._ask(question))
-        summary = self._summary(turn, text, old, before)
+        summary = self._summary(turn, text, old, fixed + turn.messages_tokens, trigger)
         events = turn.told([summary])
         if turn.run.request.include_compaction_messages:
             events = (*events, compaction_notice(summary))
@@ -106,11 +119,11 @@ class Compactor:
                     usage = delta.usage
         return "".join(text).strip(), usage
 
-    def _summary(self, turn: Turn, text: str, old: Sequence[Message], before: int) -> Message:
+    def _summary(self, turn: Turn, text: str, old: Sequence[Message], before: int, trigger: str) -> Message:
         run = turn.run
         gone = sum(tokens_of(message) for message in old)
         stats: dict[str, object] = {
-            "trigger": "context_window_nearly_full",
+            "trigger": trigger,
             "context_tokens_before": before,
             "context_tokens_after": before - gone + len(text) // 4,
             "context_window": turn.agent.context_window_tokens,

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from runstead.domain.message import Message
-from runstead.loop.context import tokens_of
+from runstead.domain.tokens import tokens_of
 from runstead.store.turns import LoadedTurn
 
 HISTORY_MESSAGES_MAX = 20_000

@@ -98,6 +98,10 @@ class AgentLoop:
             return True
         if calls is not None:
             return await self._caller.run(turn, calls)
+        if turn.run.request.compact:
+            await self._compactor.compact(turn, self._tools.specs(turn.agent, ()))
+            await turn.finish(Finished(StopReason.END_TURN))
+            return True
         if turn.run.step_count >= turn.run.request.max_steps:
             await turn.finish(Finished(StopReason.MAX_STEPS))
             return True

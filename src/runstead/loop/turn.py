@@ -15,9 +15,9 @@ from runstead.domain.pending import OpenCalls, open_in
 from runstead.domain.run import Run, StopReason
 from runstead.domain.run_machine import Advanced, Change, Finished, transition
 from runstead.domain.step import Step
+from runstead.domain.tokens import tokens_of
 from runstead.domain.transcript import told_all
 from runstead.ids import MessageId
-from runstead.loop.context import tokens_of
 from runstead.loop.history import Seen
 from runstead.loop.hold import Hold
 

@@ -22,7 +22,7 @@ from runstead.domain.run import Run, RunRequest, RunStatus, RunType
 from runstead.errors import Conflict, Invalid, NotFound, PendingApproval, Unavailable
 from runstead.events.log import Encoder, Entry, EventLog, Kind
 from runstead.ids import AgentId, ConversationId, Ids, MessageId, RunId
-from runstead.store import agents, idempotency, messages, runs
+from runstead.store import agents, conversations, idempotency, messages, runs
 from runstead.store import commit as commits
 from runstead.store.database import Database
 from runstead.store.events import EventRow
@@ -110,8 +110,8 @@ class Admission:
     async def admit(self, new: NewRun) -> Run:
         """The run of this request: a new one, or the one that its key made before.
 
-        Raises `NotFound` (agent), `Invalid` (an answer that fits no pending call), `PendingApproval`, `Conflict` (a key
-        that stood for another request) and `Unavailable` (the server is stopping).
+        Raises `NotFound` (agent, conversation), `Invalid` (an answer that fits no pending call), `PendingApproval`,
+        `Conflict` (a key that stood for another request) and `Unavailable` (the server is stopping).
         """
         if self._stopping():
             raise Unavailable("The server is stopping; send the request again in a moment.")
@@ -185,6 +185,10 @@ def _admit(conn: Connection, new: NewRun, run: Run, inputs: tuple[Message, ...],
             return made
     if not agents.is_agent(conn, run.user_id, new.agent_id):
         raise NotFound(f"Agent with ID {new.agent_id} not found")
+    if new.conversation_id is not None and not conversations.is_conversation(
+        conn, run.user_id, new.conversation_id, new.agent_id
+    ):
+        raise NotFound(f"Conversation {new.conversation_id} not found")
     request, after = messages.last_assistant(conn, new.lane)
     pending = open_calls(request, after)
     answers = [given for given in new.inputs if isinstance(given, Answered)]

@@ -56,6 +56,13 @@ class Cancellation:
             raise Conflict(f"CONFLICT: No active runs to cancel for agent {agent_id}")
         return await self.cancel_runs(user, [run.id for run in reversed(active[-RUNS_MAX:])])
 
+    async def cancel_lane(self, user: User, lane: str) -> dict[str, str]:
+        """End every run of a conversation, or of an agent's own history, that is not over; as `cancel_agent` does."""
+        active = await self._db.read(runs.active_in_lane, user.id, lane)
+        if not active:
+            raise Conflict(f"CONFLICT: No active runs to cancel for conversation {lane}")
+        return await self.cancel_runs(user, [run.id for run in reversed(active[-RUNS_MAX:])])
+
     async def delete(self, user: User, run_id: str) -> Run:
         """End a run if it is not over, delete it, and give it as it was. Raises `NotFound`."""
         run = await self._cancel(user, run_id)

@@ -15,7 +15,7 @@ from runstead.domain.run import Run
 from runstead.domain.run_machine import Change, Claimed, transition
 from runstead.errors import StaleEpoch
 from runstead.ids import RunId
-from runstead.store import agents, blocks, events, idempotency, messages, outbox, runs, steps
+from runstead.store import agents, blocks, conversations, events, idempotency, messages, outbox, runs, steps
 from runstead.store.schema import runs as table
 
 _FENCED = update(table).where(
@@ -70,6 +70,8 @@ def commit(
         blocks.write_value(conn, block)
     if run.status.final:
         agents.note_run(conn, run)
+        if run.conversation_id is not None:
+            conversations.note_run(conn, run)
     if change.callback and run.callback_url:
         outbox.enqueue(conn, run.id, "callback", run.callback_url, run.updated_at)
 
@@ -80,6 +82,8 @@ def insert(conn: Connection, run: Run, inputs: tuple[Message, ...], first: event
         inputs = tuple(replace(message, in_context=False) for message in inputs)
     runs.insert_run(conn, run)
     messages.insert_messages(conn, inputs)
+    if run.conversation_id is not None:
+        conversations.note_message(conn, run.conversation_id, run.created_at)
     events.put(conn, first)
 
 

@@ -178,6 +178,22 @@ def find_message(conn: Connection, user_id: UserId, message_id: str) -> Message 
     return None if row is None else _message(row)
 
 
+def run_of_otid(conn: Connection, user_id: UserId, lane: str, otid: str) -> RunId | None:
+    """The newest run of a conversation or agent that was sent a message of the client's own id."""
+    query = (
+        select(table.c.run_id)
+        .where(
+            table.c.otid == otid,
+            table.c.user_id == user_id,
+            table.c.lane == lane,
+            table.c.run_id.is_not(None),
+        )
+        .order_by(table.c.position.desc())
+        .limit(1)
+    )
+    return conn.scalar(query)
+
+
 def context_ids(conn: Connection, user_id: UserId, lane: str) -> list[MessageId]:
     """The ids of what the model sees, oldest first."""
     query = (

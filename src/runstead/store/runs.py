@@ -117,6 +117,12 @@ def active_of_agent(conn: Connection, user_id: UserId, agent_id: AgentId) -> lis
     return [_run(row) for row in conn.execute(query.order_by(table.c.position))]
 
 
+def active_in_lane(conn: Connection, user_id: UserId, lane: str) -> list[Run]:
+    """The runs of a conversation, or of an agent's own history, that are not over, in the order they came."""
+    query = select(*_COLUMNS).where(table.c.user_id == user_id, table.c.lane == lane, ACTIVE_ONLY)
+    return [_run(row) for row in conn.execute(query.order_by(table.c.position))]
+
+
 def head_of_lane(conn: Connection, lane: str) -> RunId | None:
     """The run whose turn it is in a conversation or agent."""
     found = conn.scalar(_HEAD_OF_LANE, {"lane": lane})

@@ -138,7 +138,9 @@ conversations = Table(
     Column("last_message_at", BigInteger),
     Column("deleted_at", BigInteger),
     Column("document", Text, nullable=False),
+    Column("last_run_completion", BigInteger),
     Index("conversations_by_agent", "agent_id", "created_at", "id"),
+    Index("conversations_by_user", "user_id", "created_at", "id"),
 )
 
 runs = Table(
@@ -215,6 +217,13 @@ messages = Table(
     Index("messages_by_lane", "lane", "in_context", "position"),
     Index("messages_by_agent", "agent_id", "position"),
     Index("messages_by_run", "run_id", "position"),
+    # A client that lost its stream asks by what it called its message.
+    Index(
+        "messages_by_otid",
+        "otid",
+        sqlite_where=text("otid IS NOT NULL"),
+        postgresql_where=text("otid IS NOT NULL"),
+    ),
 )
 
 steps = Table(

@@ -10,7 +10,7 @@ from runstead.domain.agent import Agent, Block
 from runstead.domain.message import Message
 from runstead.domain.run import Run
 from runstead.errors import NotFound
-from runstead.store import agents, blocks, messages
+from runstead.store import agents, blocks, conversations, messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,18 @@ class LoadedTurn:
 def load_turn(conn: Connection, run: Run, known: tuple[Message, ...]) -> LoadedTurn:
     """Read what a run needs; of the conversation only what `known` does not have, where that can be.
 
-    Raises `NotFound` where the agent was deleted.
+    Raises `NotFound` where the agent or the conversation was deleted.
     """
     agent = agents.find_agent(conn, run.user_id, run.agent_id)
     if agent is None:
         raise NotFound(f"Agent with ID {run.agent_id} not found")
     memory = tuple(blocks.blocks_of_agent(conn, run.user_id, run.agent_id))
+    if run.conversation_id is not None:
+        own = conversations.find_conversation(conn, run.user_id, run.conversation_id)
+        if own is None:
+            raise NotFound(f"Conversation {run.conversation_id} not found")
+        agent = own.agent_of(agent)
+        memory = own.blocks_of(memory, conversations.own_blocks(conn, own))
     if known:
         newer = messages.in_context(conn, run.lane, known[-1].position)
         if messages.count_in_context(conn, run.lane) == len(known) + len(newer):

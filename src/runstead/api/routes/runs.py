@@ -8,11 +8,10 @@ import orjson
 from fastapi import Body, Header, Query, Response
 from pydantic import Field
 
-from runstead.api import stream
 from runstead.api.auth import Caller, Parts
+from runstead.api.exchange import follow, shown_messages
 from runstead.api.router import Json, answers, v1_router
 from runstead.api.services import Services
-from runstead.api.wire.events import message_json, message_type
 from runstead.api.wire.messages import MessageState
 from runstead.api.wire.paging import PageQuery
 from runstead.api.wire.runs import (
@@ -29,7 +28,6 @@ from runstead.api.wire.runs import (
 from runstead.api.wire.steps import RunStepQuery, StepState, step_state
 from runstead.domain.message import Message, Role
 from runstead.domain.run import ACTIVE, Run, RunType
-from runstead.domain.transcript import told
 from runstead.errors import Gone, Invalid, NotFound
 from runstead.ids import UserId
 from runstead.runs.wait import outcome
@@ -43,7 +41,6 @@ router = v1_router("runs")
 NOT_BACKGROUND = "Run was not created in background mode, so it cannot be retrieved."
 NO_RUN = "Run not found"
 ACTIVE_LISTED = 100
-_UNITS_S = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 
 class ActiveQuery(PageQuery):
@@ -174,31 +171,6 @@ async def retrieve_stream(
     return await follow(parts, run, after, asked)
 
 
-async def follow(parts: Services, run: Run, after: int, asked: ResumeRequest) -> Response:
-    """The stream of a run from number `after` on. Raises `Gone` where its events are no longer kept."""
-    try:
-        reader = await parts.log.reader(run.id, after)
-    except Gone as error:
-        raise Gone(
-            f"Run was created more than {_duration(parts.settings.events_keep_s)} ago, and is now expired."
-            f" Its messages are still at /v1/runs/{run.id}/messages."
-        ) from error
-    wanted = asked.include_pings is not False
-    return stream.response(reader, run.id, after, feed(parts, wanted, asked.batch_size))
-
-
-def feed(parts: Services, include_pings: bool, batch_size: int | None = None) -> stream.Feed:
-    """How a client is told."""
-    return stream.Feed(
-        parts.clock,
-        parts.ids,
-        lambda: parts.log.released,
-        parts.settings.keepalive_s,
-        include_pings,
-        max(batch_size or 0, stream.FRAMES_PER_WRITE_MAX),
-    )
-
-
 async def find(parts: Services, user_id: UserId, run_id: str) -> Run:
     """One run of this actor. Raises `NotFound`."""
     run = await parts.db.read(runs.find_run, user_id, run_id)
@@ -218,13 +190,7 @@ async def _result(parts: Services, run: Run) -> dict[str, object]:
 
 def listed(found: list[Message], run: Run) -> list[dict[str, object]]:
     """Stored messages of a run as JSON, shown as the run's request asked for."""
-    wanted = run.request.include_types
-    return [
-        message_json(event, run_id=run.id)
-        for message in found
-        for event in told(message, run.request)
-        if wanted is None or message_type(event) in wanted
-    ]
+    return shown_messages(found, run.request, run.request.include_types)
 
 
 def _cursor(last_event_id: str | None) -> int:
@@ -234,11 +200,3 @@ def _cursor(last_event_id: str | None) -> int:
     if not last_event_id.strip().isdecimal() or len(last_event_id) > 18:
         raise Invalid("Last-Event-ID must be the id of an event of this stream: a number.")
     return int(last_event_id)
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in _UNITS_S:
-        if seconds >= size:
-            count = int(seconds // size)
-            return f"{count} {unit}{'' if count == 1 else 's'}"
-    return "0 seconds"

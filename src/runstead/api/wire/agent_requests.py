@@ -315,6 +315,11 @@ def _settings(before: ModelSettings, body: _AgentFields) -> ModelSettings:
     return replace(before, **wanted)
 
 
+def settings_of(before: ModelSettings, given: ModelSettingsGiven | None) -> ModelSettings:
+    """The settings with what a request's `model_settings` says."""
+    return replace(before, **{name: v for name, v in _of_settings(given).items() if v is not None})
+
+
 def _of_config(config: LLMConfigGiven | None) -> Mapping[str, object]:
     if config is None:
         return {}

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag
 from typing_extensions import TypedDict
 
 from runstead.api.wire.events import MESSAGE_TYPES
+from runstead.api.wire.paging import PageQuery
 from runstead.domain.message import Decision, ImagePart, Part, Role, TextPart, ToolReturn
 from runstead.domain.run import MAX_STEPS_DEFAULT, RunRequest
 from runstead.domain.tool import ToolSpec
@@ -187,6 +188,12 @@ class SendRequest(StreamRequest):
     streaming: bool = False
 
 
+class ConversationRequest(StreamRequest):
+    """A request to a conversation: answered by a stream unless told otherwise. `agent_id` names a default one's agent."""
+
+    agent_id: str | None = None
+
+
 class AsyncRequest(RunOptions):
     """A request that is answered at once, with the run."""
 
@@ -197,6 +204,31 @@ class CancelRequest(BaseModel):
     """Which runs shall end; all active ones of the agent if left out."""
 
     run_ids: list[str] | None = Field(None, max_length=1000)
+
+
+class HistoryQuery(PageQuery):
+    """Which stored messages shall be listed. `after` is newer than that message, `before` older, in either order."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    order_by: Literal["created_at"] = "created_at"
+    group_id: str | None = None
+    use_assistant_message: bool = True
+    assistant_message_tool_name: str = "send_message"
+    assistant_message_tool_kwarg: str = "message"
+    include_err: bool | None = None
+    include_return_message_types: list[MessageType] | None = None
+
+
+class AgentHistoryQuery(HistoryQuery):
+    """Which messages of an agent shall be listed: of all its conversations, or of one."""
+
+    conversation_id: str | None = None
+
+
+class ConversationHistoryQuery(HistoryQuery):
+    """Which messages of a conversation shall be listed. `agent_id` says whose default one is meant."""
+
+    agent_id: str | None = None
 
 
 class MessageState(TypedDict, total=False):

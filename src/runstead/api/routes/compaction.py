@@ -1,0 +1,94 @@
+"""What a model is shown of a history, and how it is made smaller: compaction, the compiled prompt, the context's sizes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import orjson
+from fastapi import Body, Response
+
+from runstead.api.auth import Caller, Parts
+from runstead.api.exchange import Addressee, model_problem
+from runstead.api.router import Json, answers, v1_router
+from runstead.api.routes.agents import AgentPath, find_record
+from runstead.api.services import Services
+from runstead.api.wire.conversations import (
+    CompactionState,
+    CompactRequest,
+    RecompileQuery,
+    SummarizeQuery,
+)
+from runstead.api.wire.paging import asked
+from runstead.domain.actor import User
+from runstead.domain.agent import Agent
+from runstead.domain.conversation import Conversation
+from runstead.domain.prompt import system_prompt
+from runstead.domain.run import RunRequest, RunType
+from runstead.runs.admit import NewRun
+from runstead.runs.wait import outcome
+from runstead.store import blocks, conversations, messages
+
+router = v1_router("agents")
+
+
+@router.post("/agents/{agent_id}/summarize")
+@answers(CompactionState)
+async def summarize_messages(
+    agent_id: AgentPath,
+    caller: Caller,
+    parts: Parts,
+    _query: Annotated[SummarizeQuery, asked(SummarizeQuery)],
+    _body: Annotated[CompactRequest | None, Body()] = None,
+) -> Response:
+    """Let a summary stand for the oldest turns of an agent. It is a run: it waits its turn, it can be cancelled."""
+    return await compacted(parts, caller.user, Addressee(agent_id))
+
+
+@router.post("/agents/{agent_id}/recompile")
+@router.post("/agents/{agent_id}/system-prompt/recompile")
+@answers(str)
+async def recompile_agent(
+    agent_id: AgentPath,
+    caller: Caller,
+    parts: Parts,
+    _query: Annotated[RecompileQuery, asked(RecompileQuery)],
+) -> Response:
+    """Read the system prompt as it is now, memory included. It is compiled for every question anew, so nothing changes."""
+    record = await find_record(parts, caller.user.id, agent_id)
+    return Json(await compiled_prompt(parts, record.agent, None))
+
+
+async def compacted(parts: Services, user: User, to: Addressee) -> Response:
+    """Summarise a history's oldest turns and say what came of it. Raises the model's error where it could not."""
+    before = await parts.db.read(messages.count_in_context, to.lane)
+    new = NewRun(
+        user,
+        to.agent_id,
+        RunType.COMPACTION,
+        (),
+        RunRequest(compact=True, use_assistant_message=False),
+        to.conversation_id,
+    )
+    run = await parts.admission.admit(new)
+    found = await outcome(parts.log, run.id)
+    if found.error is not None and (problem := model_problem(found.error)) is not None:
+        raise problem
+    state = CompactionState(summary="", num_messages_before=before, num_messages_after=before)
+    for told in map(orjson.loads, found.messages):
+        if told["message_type"] == "summary_message":
+            stats = told["compaction_stats"]
+            state = CompactionState(
+                summary=told["summary"],
+                num_messages_before=stats["messages_count_before"],
+                num_messages_after=stats["messages_count_after"],
+            )
+    return Json(state)
+
+
+async def compiled_prompt(parts: Services, agent: Agent, conversation: Conversation | None) -> str:
+    """The system prompt of an agent as a question would have it now, in one of its conversations or outside of all."""
+    held = await parts.db.read(blocks.blocks_of_agent, agent.user_id, agent.id)
+    if conversation is None:
+        return system_prompt(agent, held)
+    own = await parts.db.read(conversations.own_blocks, conversation)
+    return system_prompt(agent, conversation.blocks_of(held, own))
