@@ -43,6 +43,7 @@ from runstead.store import actors, keys, runs
 from runstead.store.migrate import migrate
 from runstead.store.sqlite import SqliteDatabase
 from runstead.telemetry import configure, log
+from runstead.tools.builtin.archival import ARCHIVAL_TOOLS
 from runstead.tools.builtin.conversation import CONVERSATION_TOOLS
 from runstead.tools.builtin.memory import MEMORY_TOOLS
 from runstead.tools.registry import Toolbox
@@ -92,7 +93,9 @@ def build(
     db = SqliteDatabase(path, synchronous=settings.sqlite_synchronous)
     events = EmbeddedLog(db, encode)
     gateway = gateway or ProviderGateway(settings, clock)
-    tools = Toolbox(db, (*MEMORY_TOOLS, *CONVERSATION_TOOLS), timeout_s=settings.tool_timeout_s)
+    tools = Toolbox(
+        db, (*MEMORY_TOOLS, *CONVERSATION_TOOLS, *ARCHIVAL_TOOLS), timeout_s=settings.tool_timeout_s
+    )
     loop = AgentLoop(db, events, gateway, tools, clock, ids)
     engine = Engine(settings, db, events, clock, ids, loop)
     phase = Phase()

@@ -5,17 +5,21 @@ Ids are made by the server only, never taken from a client. `Ids` is passed in, 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import uuid
 from typing import NewType, Protocol
 
 AgentId = NewType("AgentId", str)
+ArchiveId = NewType("ArchiveId", str)
 BlockId = NewType("BlockId", str)
 ConversationId = NewType("ConversationId", str)
+IdentityId = NewType("IdentityId", str)
 KeyId = NewType("KeyId", str)
 MessageId = NewType("MessageId", str)
 OrganizationId = NewType("OrganizationId", str)
+PassageId = NewType("PassageId", str)
 RunId = NewType("RunId", str)
 StepId = NewType("StepId", str)
 ToolId = NewType("ToolId", str)
@@ -67,6 +71,12 @@ class CountingIds:
 def has_shape(text: str, prefix: str) -> bool:
     """Whether `text` is spelled as an id of that kind."""
     return text.startswith(prefix + "-") and _SHAPE.match(text) is not None
+
+
+def derived_uuid(text: str) -> str:
+    """An id that follows from a text: the same text, the same id. For what must not be made twice."""
+    digits = hashlib.sha256(text.encode()).hexdigest()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:32]}"
 
 
 def part_otid(message_id: str, index: int) -> str:

@@ -14,6 +14,8 @@ from runstead.api.problems import install_problems
 from runstead.api.routes import (
     admin,
     agents,
+    archival_memory,
+    archives,
     blocks,
     compaction,
     conversations,
@@ -36,6 +38,8 @@ ROUTERS = (
     runs.router,
     steps.router,
     blocks.router,
+    archival_memory.router,
+    archives.router,
     models.router,
     admin.router,
 )

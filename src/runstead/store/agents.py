@@ -30,7 +30,7 @@ from runstead.domain.message import Message
 from runstead.domain.run import Run
 from runstead.errors import Busy, Invalid, NotFound
 from runstead.ids import AgentId, MessageId, UserId
-from runstead.store import blocks, messages, runs
+from runstead.store import archives, blocks, messages, runs
 from runstead.store.blocks import holders
 from runstead.store.codec import from_us, pack, to_us, unpack
 from runstead.store.pages import Page, paged
@@ -64,6 +64,7 @@ class AgentFilter:
     created_by_id: str | None = None
     last_stop_reason: str | None = None
     block_id: str | None = None
+    archive_id: str | None = None
     project_id: str | None = None
     template_id: str | None = None
     base_template_id: str | None = None
@@ -271,6 +272,8 @@ def _conditions(where: AgentFilter) -> list[ColumnElement[bool]]:
         found.append(func.lower(table.c.name).contains(words, autoescape=True))
     if where.block_id is not None:
         found.append(table.c.id.in_(holders(where.block_id)))
+    if where.archive_id is not None:
+        found.append(table.c.id.in_(archives.holders(where.archive_id)))
     if where.identity_id is not None:
         # A JSON list of ids as text: an id stands in it between quotes.
         found.append(_extra("identity_ids").contains(f'"{where.identity_id}"', autoescape=True))

@@ -7,6 +7,7 @@ never changes and that nothing else gives.
 from __future__ import annotations
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     Column,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    event,
     text,
 )
 
@@ -224,6 +226,82 @@ messages = Table(
         sqlite_where=text("otid IS NOT NULL"),
         postgresql_where=text("otid IS NOT NULL"),
     ),
+)
+
+archives = Table(
+    "archives",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("description", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),
+    Index("archives_by_user", "user_id", "created_at", "id"),
+)
+
+agent_archives = Table(
+    "agent_archives",
+    metadata,
+    Column("agent_id", Text, ForeignKey("agents.id", ondelete="CASCADE"), primary_key=True),
+    Column("archive_id", Text, ForeignKey("archives.id", ondelete="CASCADE"), primary_key=True),
+    Column("attached_at", BigInteger, nullable=False),
+    Index("agent_archives_by_archive", "archive_id"),
+)
+
+passages = Table(
+    "passages",
+    metadata,
+    _position(),
+    Column("id", Text, nullable=False, unique=True),
+    Column("user_id", Text, nullable=False),
+    Column("archive_id", Text, ForeignKey("archives.id", ondelete="CASCADE"), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),
+    Index("passages_by_archive", "archive_id", "created_at", "id"),
+)
+
+passage_tags = Table(
+    "passage_tags",
+    metadata,
+    Column("passage_id", Text, ForeignKey("passages.id", ondelete="CASCADE"), primary_key=True),
+    Column("tag", Text, primary_key=True),
+    Index("passage_tags_by_tag", "tag"),
+)
+
+# The words of passages, for search. The database keeps them, in the transaction that changes the passage.
+PASSAGE_WORDS = "passage_words"
+_PASSAGE_WORDS_DDL = {
+    "sqlite": (
+        "CREATE VIRTUAL TABLE passage_words USING fts5("
+        "text, content='passages', content_rowid='position', tokenize='unicode61 remove_diacritics 2')",
+        "CREATE TRIGGER passages_come AFTER INSERT ON passages BEGIN"
+        " INSERT INTO passage_words(rowid, text) VALUES (new.position, new.text); END",
+        "CREATE TRIGGER passages_go AFTER DELETE ON passages BEGIN INSERT INTO passage_words"
+        "(passage_words, rowid, text) VALUES ('delete', old.position, old.text); END",
+    ),
+    "postgresql": ("CREATE INDEX passage_words ON passages USING gin (to_tsvector('simple', text))",),
+}
+for _dialect, _statements in _PASSAGE_WORDS_DDL.items():
+    for _statement in _statements:
+        event.listen(passages, "after_create", DDL(_statement).execute_if(dialect=_dialect))
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("identifier_key", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("identity_type", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),
+    Index("identities_by_user", "user_id", "created_at", "id"),
+    Index("identities_by_key", "user_id", "identifier_key", unique=True),
 )
 
 steps = Table(

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from runstead.api.wire.agent_requests import ModelSettingsGiven, Names, settings_of
 from runstead.api.wire.documents import Document
-from runstead.api.wire.paging import PageQuery
+from runstead.api.wire.paging import Moment, PageQuery
 from runstead.domain.agent import Agent
 from runstead.domain.conversation import Conversation, ConversationModel
 from runstead.ids import BlockId, ConversationId
@@ -72,7 +72,7 @@ class UpdateConversation(BaseModel):
     """What shall change of a conversation. A `model` of null is the agent's again."""
 
     summary: Summary | None = None
-    last_message_at: datetime | None = None
+    last_message_at: Moment | None = None
     model: str | None = None
     model_settings: ModelSettingsGiven | None = None
 

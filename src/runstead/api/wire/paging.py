@@ -7,16 +7,19 @@ costs more than the database does; the document is told of the parameters by `qu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from runstead.store.pages import LIMIT_MAX, Page
 
 Query = TypeVar("Query", bound=BaseModel)
 _MODELS: dict[Callable[..., object], type[BaseModel]] = {}
+# A time of a client; one without a zone is UTC.
+Moment = Annotated[datetime, AfterValidator(lambda at: at if at.tzinfo else at.replace(tzinfo=UTC))]
 Limit = Annotated[int, Field(ge=1, le=LIMIT_MAX)]
 
 

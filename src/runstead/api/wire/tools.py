@@ -14,6 +14,7 @@ from typing_extensions import TypedDict
 from runstead.domain.tool import DEFAULT_RETURN_LIMIT_CHARS
 from runstead.errors import NotFound
 from runstead.ids import ToolId
+from runstead.tools.builtin.archival import ARCHIVAL_TOOLS
 from runstead.tools.builtin.conversation import CONVERSATION_TOOLS
 from runstead.tools.builtin.memory import MEMORY_TOOLS
 
@@ -36,7 +37,7 @@ BUILTINS: Mapping[str, str] = {
     "web_search": _BUILTIN,
     "fetch_webpage": _BUILTIN,
 }
-_SPECS = {tool.spec.name: tool.spec for tool in (*MEMORY_TOOLS, *CONVERSATION_TOOLS)}
+_SPECS = {tool.spec.name: tool.spec for tool in (*MEMORY_TOOLS, *CONVERSATION_TOOLS, *ARCHIVAL_TOOLS)}
 
 
 class ToolState(TypedDict):
