@@ -25,6 +25,7 @@ from typing import Any, Self, cast
 Json = dict[str, Any]
 MODEL = "story"
 PROMPT_TOKENS = 10
+_MARKED = re.compile(r"<<(\{.*\})>>", re.DOTALL)
 _LENGTH = re.compile(rb"(?i)content-length:\s*(\d+)")
 
 
@@ -288,6 +289,9 @@ def _model_entry() -> Json:
 def _turn_of(body: Json) -> Json:
     at, message = _last_user(body)
     text = _text_of(message)
+    # A client may put words of its own around what it was told: the story stands between marks then.
+    if (marked := _MARKED.search(text)) is not None:
+        text = marked[1]
     try:
         story = cast("object", json.loads(text))
     except ValueError:

@@ -25,6 +25,8 @@ from runstead.api.routes import (
     models,
     runs,
     steps,
+    tags,
+    transcript,
 )
 from runstead.api.services import Services
 
@@ -38,6 +40,8 @@ ROUTERS = (
     runs.router,
     steps.router,
     blocks.router,
+    tags.router,
+    transcript.router,
     archival_memory.router,
     archives.router,
     models.router,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
@@ -45,6 +46,7 @@ _COLUMNS = (
     table.c.otid,
     table.c.document,
 )
+SEARCH_WORDS_MAX = 32
 _PARTS = {"text": TextPart, "image": ImagePart, "reasoning": ReasoningPart}
 _INSERT = insert(table)
 _CONTEXT = (
@@ -82,8 +84,22 @@ class MessageFilter:
     agent_id: AgentId | None = None
     lane: str | None = None
     run_id: RunId | None = None
+    step_id: str | None = None
     role: Role | None = None
     include_err: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSearch:
+    """Which messages of an actor shall be found. None means any; `words` must all be there."""
+
+    words: tuple[str, ...]
+    roles: tuple[Role, ...]
+    agent_id: AgentId | None = None
+    conversation_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +136,12 @@ def count_in_context(conn: Connection, lane: str) -> int:
     return conn.scalar(_COUNT, {"lane": lane}) or 0
 
 
+def count_stored(conn: Connection, user_id: UserId, lane: str) -> int:
+    """How many messages there are of an agent or conversation, seen or not."""
+    query = select(func.count()).where(table.c.user_id == user_id, table.c.lane == lane)
+    return conn.scalar(query) or 0
+
+
 def last_assistant(conn: Connection, lane: str) -> tuple[Message | None, list[Message]]:
     """The newest thing the model said that it still sees, and all messages after it."""
     position = conn.scalar(_LAST_ASSISTANT, {"lane": lane})
@@ -145,6 +167,7 @@ def list_messages(
         (table.c.agent_id, where.agent_id),
         (table.c.lane, where.lane),
         (table.c.run_id, where.run_id),
+        (table.c.step_id, where.step_id),
         (table.c.role, where.role),
     ):
         if value is not None:
@@ -207,15 +230,28 @@ def context_ids(conn: Connection, user_id: UserId, lane: str) -> list[MessageId]
 def search_messages(
     conn: Connection, user_id: UserId, agent_id: AgentId, words: str, roles: Sequence[Role], limit: int
 ) -> list[Message]:
-    """The newest messages of an agent whose text holds `words`, letter case aside."""
-    query = select(*_COLUMNS).where(
-        table.c.user_id == user_id,
-        table.c.agent_id == agent_id,
-        table.c.role.in_(roles),
-        func.lower(table.c.text).contains(words.lower(), autoescape=True),
-    )
-    rows = conn.execute(query.order_by(table.c.position.desc()).limit(limit))
-    return [_message(row) for row in rows]
+    """The newest messages of an agent whose text holds `words` as they stand, letter case aside."""
+    wanted = MessageSearch(words=(words,), agent_id=agent_id, roles=tuple(roles), limit=limit)
+    return find_messages(conn, user_id, wanted)
+
+
+def find_messages(conn: Connection, user_id: UserId, where: MessageSearch) -> list[Message]:
+    """The newest messages of an actor that hold every word, letter case aside."""
+    conditions = [table.c.user_id == user_id, table.c.role.in_([role.value for role in where.roles])]
+    if where.agent_id is not None:
+        conditions.append(table.c.agent_id == where.agent_id)
+    if where.conversation_id is not None:
+        conditions.append(table.c.conversation_id == where.conversation_id)
+    if where.since is not None:
+        conditions.append(table.c.created_at >= to_us(where.since))
+    if where.until is not None:
+        conditions.append(table.c.created_at <= to_us(where.until))
+    conditions += [
+        func.lower(table.c.text).contains(word.lower(), autoescape=True)
+        for word in where.words[:SEARCH_WORDS_MAX]
+    ]
+    query = select(*_COLUMNS).where(*conditions).order_by(table.c.position.desc()).limit(where.limit)
+    return [_message(row) for row in conn.execute(query)]
 
 
 def leave_context(conn: Connection, lane: str, ids: Sequence[MessageId]) -> None:

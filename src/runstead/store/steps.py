@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -67,6 +67,18 @@ def find_step(conn: Connection, user_id: UserId, step_id: str) -> Step | None:
     """One step of this actor."""
     row = conn.execute(_FIND, {"user_id": user_id, "of_step": step_id}).first()
     return None if row is None else _step(row)
+
+
+def give_feedback(
+    conn: Connection, user_id: UserId, step_id: str, feedback: str | None, tags: Sequence[str] | None
+) -> Step | None:
+    """Write what somebody thinks of a step, and its tags where some are given; None where there is no such step."""
+    step = find_step(conn, user_id, step_id)
+    if step is None:
+        return None
+    step = replace(step, feedback=feedback, tags=step.tags if tags is None else tuple(tags))
+    save_steps(conn, [step])
+    return step
 
 
 def list_steps(conn: Connection, user_id: UserId, where: StepFilter, page: Page) -> list[Step]:

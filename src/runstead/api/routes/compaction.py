@@ -12,6 +12,7 @@ from runstead.api.exchange import Addressee, model_problem
 from runstead.api.router import Json, answers, v1_router
 from runstead.api.routes.agents import AgentPath, find_record
 from runstead.api.services import Services
+from runstead.api.wire.context import ContextFacts, ContextState, context_state
 from runstead.api.wire.conversations import (
     CompactionState,
     CompactRequest,
@@ -19,14 +20,17 @@ from runstead.api.wire.conversations import (
     SummarizeQuery,
 )
 from runstead.api.wire.paging import asked
+from runstead.api.wire.tools import specs_of
 from runstead.domain.actor import User
 from runstead.domain.agent import Agent
 from runstead.domain.conversation import Conversation
 from runstead.domain.prompt import system_prompt
 from runstead.domain.run import RunRequest, RunType
+from runstead.errors import NotFound
 from runstead.runs.admit import NewRun
 from runstead.runs.wait import outcome
-from runstead.store import blocks, conversations, messages
+from runstead.store import blocks, conversations, messages, passages
+from runstead.store.passages import PassageFilter
 
 router = v1_router("agents")
 
@@ -56,6 +60,32 @@ async def recompile_agent(
     """Read the system prompt as it is now, memory included. It is compiled for every question anew, so nothing changes."""
     record = await find_record(parts, caller.user.id, agent_id)
     return Json(await compiled_prompt(parts, record.agent, None))
+
+
+@router.get("/agents/{agent_id}/context")
+@answers(ContextState)
+async def retrieve_context(
+    agent_id: AgentPath, caller: Caller, parts: Parts, conversation_id: str | None = None
+) -> Response:
+    """Read what fills an agent's context window, in one of its conversations or outside of all."""
+    record = await find_record(parts, caller.user.id, agent_id)
+    user_id, agent, held = caller.user.id, record.agent, tuple(record.blocks)
+    lane = conversation_id or agent_id
+    if conversation_id is not None:
+        found = await parts.db.read(conversations.find_conversation, user_id, conversation_id)
+        if found is None or found.agent_id != agent_id:
+            raise NotFound(f"Conversation {conversation_id} not found")
+        agent = found.agent_of(agent)
+        held = found.blocks_of(held, await parts.db.read(conversations.own_blocks, found))
+    facts = ContextFacts(
+        agent=agent,
+        blocks=held,
+        seen=await parts.db.read(messages.in_context, lane),
+        tools=specs_of(agent.tools),
+        passages=await parts.db.read(passages.count_passages, user_id, PassageFilter(agent_id=agent_id)),
+        stored=await parts.db.read(messages.count_stored, user_id, lane),
+    )
+    return Json(context_state(facts))
 
 
 async def compacted(parts: Services, user: User, to: Addressee) -> Response:

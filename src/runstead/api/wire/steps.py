@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from runstead.api.wire.paging import PageQuery
+from runstead.api.wire.paging import Moment, PageQuery
 from runstead.domain.step import Step
 from runstead.ids import RunId
 from runstead.store.steps import StepFilter
@@ -53,6 +52,32 @@ class StepState(TypedDict):
     attempt: int
 
 
+class StepMetricsState(TypedDict):
+    """How long a step took; times in nanoseconds."""
+
+    id: str
+    organization_id: str | None
+    provider_id: str | None
+    run_id: str | None
+    job_id: str | None
+    agent_id: str | None
+    step_start_ns: int | None
+    llm_request_start_ns: int | None
+    llm_request_ns: int | None
+    tool_execution_ns: int | None
+    step_ns: int | None
+    base_template_id: str | None
+    template_id: str | None
+    project_id: str | None
+
+
+class FeedbackRequest(BaseModel):
+    """What somebody thinks of a step: null takes it back."""
+
+    feedback: Literal["positive", "negative"] | None = None
+    tags: list[str] | None = Field(None, max_length=100)
+
+
 class RunStepQuery(PageQuery):
     """Which steps of a run shall be listed."""
 
@@ -64,8 +89,8 @@ class StepQuery(PageQuery):
     """Which steps shall be listed."""
 
     order_by: Literal["created_at"] = "created_at"
-    start_date: datetime | None = None
-    end_date: datetime | None = None
+    start_date: Moment | None = None
+    end_date: Moment | None = None
     model: str | None = None
     agent_id: str | None = None
     trace_ids: list[str] | None = None
@@ -86,6 +111,28 @@ class StepQuery(PageQuery):
             since=self.start_date,
             until=self.end_date,
         )
+
+
+def step_metrics_state(step: Step, organization_id: str) -> StepMetricsState:
+    """A step's metrics as the API shows them. Where both are known, a step is its model call and its tools."""
+    start_ns = int(step.created_at.timestamp() * 1_000_000) * 1000
+    parts = [ns for ns in (step.model_ns, step.tools_ns) if ns is not None]
+    return {
+        "id": step.id,
+        "organization_id": organization_id,
+        "provider_id": None,
+        "run_id": step.run_id,
+        "job_id": step.run_id,
+        "agent_id": step.agent_id,
+        "step_start_ns": start_ns,
+        "llm_request_start_ns": start_ns,
+        "llm_request_ns": step.model_ns,
+        "tool_execution_ns": step.tools_ns,
+        "step_ns": sum(parts) if parts else None,
+        "base_template_id": None,
+        "template_id": None,
+        "project_id": None,
+    }
 
 
 def step_state(step: Step, organization_id: str) -> StepState:

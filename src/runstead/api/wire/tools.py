@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from typing_extensions import TypedDict
 
-from runstead.domain.tool import DEFAULT_RETURN_LIMIT_CHARS
+from runstead.domain.tool import DEFAULT_RETURN_LIMIT_CHARS, ToolSpec
 from runstead.errors import NotFound
 from runstead.ids import ToolId
 from runstead.tools.builtin.archival import ARCHIVAL_TOOLS
@@ -94,6 +94,11 @@ def names_of(tool_ids: Iterable[str]) -> tuple[str, ...]:
     if unknown:
         raise NotFound(f"There are no tools with the ids {', '.join(unknown)}.")
     return tuple(by_id[each] for each in wanted)
+
+
+def specs_of(names: Iterable[str]) -> list[ToolSpec]:
+    """What the model is told of these tools."""
+    return [_SPECS[name] for name in names if name in _SPECS]
 
 
 def tool_state(name: str) -> ToolState:
