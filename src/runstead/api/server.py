@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from runstead import __version__
+from runstead.api import not_offered
 from runstead.api.auth import Access
 from runstead.api.middleware import Edge
 from runstead.api.openapi import describe
@@ -41,11 +42,12 @@ ROUTERS = (
     steps.router,
     blocks.router,
     tags.router,
-    transcript.router,
     archival_memory.router,
     archives.router,
     models.router,
     admin.router,
+    not_offered.router,
+    transcript.router,  # its /messages/{message_id} would take /messages/batches
 )
 
 

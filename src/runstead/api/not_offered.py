@@ -1,0 +1,167 @@
+"""What the API knows and this server does not offer: answered 501, with words that name the operation and say why.
+
+A client that calls one learns that it is not its mistake. What is only of a hosted service, or internal to the reference,
+is not here: it is 404, which clients take as the answer that they expect from a server of one's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Response
+
+from runstead.api.router import v1_router
+from runstead.errors import NotImplementedHere
+
+_BY_REASON: Mapping[str, str] = {
+    "There are no groups of agents here; let agents speak to one another through tools.": """
+        GET /v1/groups/
+        POST /v1/groups/
+        GET /v1/groups/count
+        GET /v1/groups/{group_id}
+        PATCH /v1/groups/{group_id}
+        DELETE /v1/groups/{group_id}
+        PATCH /v1/groups/{group_id}/blocks/attach/{block_id}
+        PATCH /v1/groups/{group_id}/blocks/detach/{block_id}
+        GET /v1/groups/{group_id}/messages
+        POST /v1/groups/{group_id}/messages
+        POST /v1/groups/{group_id}/messages/stream
+        PATCH /v1/groups/{group_id}/messages/{message_id}
+        PATCH /v1/groups/{group_id}/reset-messages
+        GET /v1/agents/{agent_id}/groups
+    """,
+    "Files are not kept here; put their text into an archive: POST /v1/archives/{archive_id}/passages.": """
+        GET /v1/folders/
+        POST /v1/folders/
+        GET /v1/folders/count
+        GET /v1/folders/metadata
+        GET /v1/folders/name/{folder_name}
+        GET /v1/folders/{folder_id}
+        PATCH /v1/folders/{folder_id}
+        DELETE /v1/folders/{folder_id}
+        GET /v1/folders/{folder_id}/agents
+        GET /v1/folders/{folder_id}/files
+        GET /v1/folders/{folder_id}/files/{file_id}
+        GET /v1/folders/{folder_id}/passages
+        POST /v1/folders/{folder_id}/upload
+        DELETE /v1/folders/{folder_id}/{file_id}
+        GET /v1/sources/
+        POST /v1/sources/
+        GET /v1/sources/count
+        GET /v1/sources/metadata
+        GET /v1/sources/name/{source_name}
+        GET /v1/sources/{source_id}
+        PATCH /v1/sources/{source_id}
+        DELETE /v1/sources/{source_id}
+        GET /v1/sources/{source_id}/agents
+        GET /v1/sources/{source_id}/files
+        GET /v1/sources/{source_id}/files/{file_id}
+        GET /v1/sources/{source_id}/passages
+        POST /v1/sources/{source_id}/upload
+        DELETE /v1/sources/{source_id}/{file_id}
+        GET /v1/agents/{agent_id}/files
+        PATCH /v1/agents/{agent_id}/files/close-all
+        PATCH /v1/agents/{agent_id}/files/{file_id}/close
+        PATCH /v1/agents/{agent_id}/files/{file_id}/open
+        GET /v1/agents/{agent_id}/folders
+        PATCH /v1/agents/{agent_id}/folders/attach/{folder_id}
+        PATCH /v1/agents/{agent_id}/folders/detach/{folder_id}
+        GET /v1/agents/{agent_id}/sources
+        PATCH /v1/agents/{agent_id}/sources/attach/{source_id}
+        PATCH /v1/agents/{agent_id}/sources/detach/{source_id}
+    """,
+    "Batches are not offered; POST /v1/agents/{agent_id}/messages/async takes any number of messages at once.": """
+        GET /v1/messages/batches
+        POST /v1/messages/batches
+        GET /v1/messages/batches/{batch_id}
+        PATCH /v1/messages/batches/{batch_id}/cancel
+        GET /v1/messages/batches/{batch_id}/messages
+    """,
+    "Everything that a client starts here is a run: see /v1/runs/.": """
+        GET /v1/jobs/
+        GET /v1/jobs/active
+        GET /v1/jobs/{job_id}
+        DELETE /v1/jobs/{job_id}
+        PATCH /v1/jobs/{job_id}/cancel
+    """,
+    "Sandboxes are set up in the server's environment, not by clients.": """
+        GET /v1/sandbox-config/
+        POST /v1/sandbox-config/
+        POST /v1/sandbox-config/e2b/default
+        PATCH /v1/sandbox-config/environment-variable/{env_var_id}
+        DELETE /v1/sandbox-config/environment-variable/{env_var_id}
+        POST /v1/sandbox-config/local
+        POST /v1/sandbox-config/local/default
+        POST /v1/sandbox-config/local/recreate-venv
+        PATCH /v1/sandbox-config/{sandbox_config_id}
+        DELETE /v1/sandbox-config/{sandbox_config_id}
+        GET /v1/sandbox-config/{sandbox_config_id}/environment-variable
+        POST /v1/sandbox-config/{sandbox_config_id}/environment-variable
+    """,
+    "Providers are set up in the server's environment (OPENAI_API_KEY, ANTHROPIC_API_KEY, OLLAMA_BASE_URL, …).": """
+        GET /v1/providers/
+        POST /v1/providers/
+        POST /v1/providers/check
+        GET /v1/providers/{provider_id}
+        PATCH /v1/providers/{provider_id}
+        DELETE /v1/providers/{provider_id}
+        POST /v1/providers/{provider_id}/check
+        PATCH /v1/providers/{provider_id}/refresh
+    """,
+    "What was said is not changed here; say it again.": """
+        PATCH /v1/agents/{agent_id}/messages/{message_id}
+    """,
+    "What goes to a provider is not kept; GET /v1/steps/{step_id}/messages and …/metrics say what came of it.": """
+        GET /v1/runs/{run_id}/trace
+        GET /v1/steps/{step_id}/trace
+        GET /v1/telemetry/{step_id}
+        PATCH /v1/steps/{step_id}/transaction/{transaction_id}
+        POST /v1/agents/{agent_id}/messages/preview-raw-payload
+        POST /v1/conversations/{conversation_id}/messages/preview-raw-payload
+    """,
+    "A single answer without a run is not offered; send a message to an agent.": """
+        POST /v1/agents/{agent_id}/generate
+        POST /v1/voice-beta/{agent_id}/chat/completions
+    """,
+    "There is nothing of the kind here.": """
+        GET /v1/embeddings/total_storage_size
+        POST /v1/auth
+    """,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NotOffered:
+    """An operation of the API that is answered 501."""
+
+    method: str
+    path: str
+    reason: str
+
+
+OPERATIONS = tuple(
+    NotOffered(*line.split(" "), reason)
+    for reason, text in _BY_REASON.items()
+    for line in map(str.strip, text.strip().splitlines())
+)
+
+
+def _refusing(operation: NotOffered) -> Callable[[], Coroutine[Any, Any, Response]]:
+    async def refuse() -> Response:
+        raise NotImplementedHere(
+            f"{operation.method} {operation.path} is not offered by this server. {operation.reason}"
+        )
+
+    return refuse
+
+
+router = v1_router("not offered")
+for _operation in OPERATIONS:
+    router.add_api_route(
+        _operation.path.removeprefix("/v1"),
+        _refusing(_operation),
+        methods=[_operation.method],
+        include_in_schema=False,
+    )
