@@ -141,10 +141,13 @@ class NotOffered:
     reason: str
 
 
+def _operation(line: str, reason: str) -> NotOffered:
+    method, _, path = line.strip().partition(" ")
+    return NotOffered(method, path, reason)
+
+
 OPERATIONS = tuple(
-    NotOffered(*line.split(" "), reason)
-    for reason, text in _BY_REASON.items()
-    for line in map(str.strip, text.strip().splitlines())
+    _operation(line, reason) for reason, text in _BY_REASON.items() for line in text.strip().splitlines()
 )
 
 
@@ -158,10 +161,10 @@ def _refusing(operation: NotOffered) -> Callable[[], Coroutine[Any, Any, Respons
 
 
 router = v1_router("not offered")
-for _operation in OPERATIONS:
+for _each in OPERATIONS:
     router.add_api_route(
-        _operation.path.removeprefix("/v1"),
-        _refusing(_operation),
-        methods=[_operation.method],
+        _each.path.removeprefix("/v1"),
+        _refusing(_each),
+        methods=[_each.method],
         include_in_schema=False,
     )

@@ -1,0 +1,193 @@
+"""Every operation that the server's own document lists: what another actor has is not there, whichever way one asks.
+
+A new operation fails here until it is said how its path is filled, or that it names nothing of an actor's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from tests.e2e.test_isolation import new_user
+from tests.serving import Client, Server, run_id_in, saying, story
+
+Json = dict[str, Any]
+Operation = tuple[str, str]
+_PARAMETER = re.compile(r"\{(\w+)\}")
+# What is everybody's, or an administrator's: nothing in it belongs to an actor.
+NOBODYS = ("/v1/health/", "/v1/ready/", "/v1/models", "/v1/admin/")
+# What only makes things: they are who asks's own.
+MAKES = {("POST", "/v1/agents/"), ("POST", "/v1/blocks/"), ("POST", "/v1/archives/")}
+# What asks beside its path for something of another's.
+ASKS: dict[Operation, tuple[str, Json | None]] = {
+    ("POST", "/v1/conversations/"): ("?agent_id={agent_id}", None),
+    ("POST", "/v1/messages/search"): ("", {"query": "hushed", "agent_id": "{agent_id}"}),
+    ("POST", "/v1/agents/messages/search"): ("", {"query": "hushed", "agent_id": "{agent_id}"}),
+    ("POST", "/v1/passages/search"): ("", {"query": "hushed", "archive_id": "{archive_id}"}),
+}
+# What finds, without naming an owner: nothing of another's.
+FINDS: dict[Operation, Json] = {
+    ("POST", "/v1/messages/search"): {"query": "hushed"},
+    ("POST", "/v1/agents/messages/search"): {"query": "hushed"},
+    ("POST", "/v1/passages/search"): {"query": "hushed"},
+}
+QUERIES: dict[Operation, str] = {
+    ("GET", "/v1/agents/{agent_id}/archival-memory/search"): "?query=hushed",
+}
+BODIES: dict[Operation, Json] = {
+    ("PATCH", "/v1/agents/{agent_id}"): {"name": "mine"},
+    ("POST", "/v1/agents/{agent_id}/messages"): saying("hello"),
+    ("POST", "/v1/agents/{agent_id}/messages/stream"): saying("hello"),
+    ("POST", "/v1/agents/{agent_id}/messages/async"): saying("hello"),
+    ("POST", "/v1/agents/{agent_id}/archival-memory"): {"text": "mine"},
+    ("PATCH", "/v1/agents/{agent_id}/core-memory/blocks/{block_label}"): {"value": "mine"},
+    ("PATCH", "/v1/blocks/{block_id}"): {"value": "mine"},
+    ("PATCH", "/v1/archives/{archive_id}"): {"name": "mine"},
+    ("POST", "/v1/archives/{archive_id}/passages"): {"text": "mine"},
+    ("POST", "/v1/archives/{archive_id}/passages/batch"): {"passages": [{"text": "mine"}]},
+    ("PATCH", "/v1/conversations/{conversation_id}"): {"summary": "mine"},
+    ("POST", "/v1/conversations/{conversation_id}/messages"): saying("hello"),
+    ("PATCH", "/v1/steps/{step_id}/feedback"): {"feedback": "positive"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """What one actor has, by the names that paths have for it."""
+
+    ids: dict[str, str]
+
+    def filled(self, text: str) -> str:
+        """A text with this actor's ids in the place of its parameters."""
+        return _PARAMETER.sub(lambda found: self.ids[found[1]], text)
+
+    def body(self, body: Json | None) -> Json | None:
+        """A body with this actor's ids."""
+        if body is None:
+            return None
+        return {k: self.filled(v) if isinstance(v, str) else v for k, v in body.items()}
+
+
+@pytest.fixture(scope="module")
+def owned(server: Server) -> Iterator[tuple[Owned, Client]]:
+    """One of everything, of an actor, and a client of that actor."""
+    with server.client() as admin:
+        ada = new_user(admin, "ada")
+    with server.client(user_id=ada) as client:
+        block = {"label": "human", "value": "hushed"}
+        agent = client.agent(memory_blocks=[block], tags=["hushed"])
+        frames = client.sent(agent, story({"text": ["hushed"]}), background=True)
+        run = run_id_in(frames)
+        conversation = client.ask("POST", f"/v1/conversations/?agent_id={agent}")["id"]
+        passage = client.ask("POST", f"/v1/agents/{agent}/archival-memory", {"text": "hushed"})[0]
+        held = client.ask("GET", f"/v1/agents/{agent}/core-memory/blocks")[0]
+        yield (
+            Owned(
+                {
+                    "agent_id": agent,
+                    "run_id": run,
+                    "step_id": client.ask("GET", f"/v1/runs/{run}/steps")[0]["id"],
+                    "block_id": held["id"],
+                    "block_label": "human",
+                    "conversation_id": conversation,
+                    "passage_id": passage["id"],
+                    "archive_id": passage["archive_id"],
+                    "message_id": client.ask("GET", f"/v1/agents/{agent}/messages")[0]["id"],
+                }
+            ),
+            client,
+        )
+
+
+@pytest.fixture(scope="module")
+def bob(server: Server) -> Iterator[Client]:
+    """A client of another actor."""
+    with server.client() as admin:
+        user = new_user(admin, "bob")
+    with server.client(user_id=user) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def document(server: Server) -> list[Operation]:
+    """Every operation of the server's own document."""
+    with server.client() as client:
+        paths = client.ask("GET", "/openapi.json")["paths"]
+    return [(method.upper(), path) for path, item in paths.items() for method in item]
+
+
+def test_what_a_path_names_is_not_there(
+    owned: tuple[Owned, Client], bob: Client, document: list[Operation]
+) -> None:
+    """404 for every operation that names another's thing; the words of the refusal tell nothing of the owner."""
+    ada, _ = owned
+    asked = 0
+    for method, path in document:
+        if "{" not in path or path.startswith(NOBODYS):
+            continue
+        unknown = set(_PARAMETER.findall(path)) - ada.ids.keys()
+        assert not unknown, f"{method} {path}: say in the fixture `owned` what {unknown} is"
+        spelled = ada.filled(path) + QUERIES.get((method, path), "")
+        refused = bob.refused(method, spelled, BODIES.get((method, path)))
+        assert refused.status_code == 404, f"{method} {path}: {refused.status_code} {refused.text}"
+        assert "user-" not in refused.text
+        assert "hushed" not in refused.text
+        asked += 1
+    assert asked > 40
+
+
+def test_what_a_query_or_body_names_is_not_there(
+    owned: tuple[Owned, Client], bob: Client, document: list[Operation]
+) -> None:
+    """An agent or archive of another's in a query or body is 404; a search finds nothing of another's."""
+    ada, own = owned
+    for (method, path), (query, body) in ASKS.items():
+        refused = bob.refused(method, path + ada.filled(query), ada.body(body))
+        assert refused.status_code == 404, f"{method} {path}: {refused.status_code} {refused.text}"
+    for (method, path), body in FINDS.items():
+        assert bob.ask(method, path, body) == [], path
+        assert own.ask(method, path, body) != [], path
+    others = {operation for operation in document if operation[0] != "GET" and "{" not in operation[1]}
+    left = {each for each in others - MAKES - ASKS.keys() if not each[1].startswith(NOBODYS)}
+    assert not left, f"say of each whether it only makes, or what it asks for: {sorted(left)}"
+
+
+def test_lists_hold_nothing_of_anothers(
+    owned: tuple[Owned, Client], bob: Client, document: list[Operation]
+) -> None:
+    """Every list and count is empty to who has nothing, and is not to who has something; filters do not help."""
+    ada, own = owned
+    active = {"/v1/runs/active"}
+    for method, path in document:
+        if method != "GET" or "{" in path or path.startswith(NOBODYS):
+            continue
+        query = f"?agent_id={ada.ids['agent_id']}&agent_ids={ada.ids['agent_id']}"
+        for asked in (path, path + query):
+            assert bob.ask("GET", asked) in ([], 0), asked
+        if path not in active:
+            assert own.ask("GET", path) not in ([], 0), path
+
+
+def test_another_cannot_end_what_is_not_theirs(owned: tuple[Owned, Client], bob: Client) -> None:
+    """In bulk, by an agent of one's own; in a conversation; as a body of a stream."""
+    ada, own = owned
+    mine = bob.agent()
+    run = ada.ids["run_id"]
+    cancelled = bob.ask("POST", f"/v1/agents/{mine}/messages/cancel", {"run_ids": [run]})
+    assert cancelled == {run: "failed"}
+    path = f"/v1/conversations/{mine}/stream"
+    assert bob.refused("POST", path, {"run_id": run}).status_code == 404
+    path = "/v1/conversations/default/stream"
+    assert bob.refused("POST", path, {"agent_id": ada.ids["agent_id"]}).status_code == 404
+    for kind, named in (("core-memory/blocks", "block_id"), ("archives", "archive_id")):
+        for verb in ("attach", "detach"):
+            answer = bob.http.patch(f"/v1/agents/{mine}/{kind}/{verb}/{ada.ids[named]}")
+            assert answer.status_code in {200, 404}
+            assert "hushed" not in answer.text
+    assert bob.ask("GET", f"/v1/agents/{mine}/core-memory/blocks") == []
+    assert own.ask("GET", f"/v1/agents/{ada.ids['agent_id']}/core-memory/blocks") != []
+    bob.ask("DELETE", f"/v1/agents/{mine}")
+    assert own.run(run)["status"] == "completed"
