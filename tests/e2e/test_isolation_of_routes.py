@@ -20,7 +20,12 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 # What is everybody's, or an administrator's: nothing in it belongs to an actor.
 NOBODYS = ("/v1/health/", "/v1/ready/", "/v1/models", "/v1/admin/")
 # What only makes things: they are who asks's own.
-MAKES = {("POST", "/v1/agents/"), ("POST", "/v1/blocks/"), ("POST", "/v1/archives/")}
+MAKES = {
+    ("POST", "/v1/agents/"),
+    ("POST", "/v1/blocks/"),
+    ("POST", "/v1/archives/"),
+    ("POST", "/v1/agents/import"),
+}
 # What asks beside its path for something of another's.
 ASKS: dict[Operation, tuple[str, Json | None]] = {
     ("POST", "/v1/conversations/"): ("?agent_id={agent_id}", None),

@@ -14,6 +14,7 @@ from runstead.api.openapi import describe
 from runstead.api.problems import install_problems
 from runstead.api.routes import (
     admin,
+    agent_files,
     agents,
     archival_memory,
     archives,
@@ -34,6 +35,7 @@ from runstead.api.services import Services
 ROUTERS = (
     health.router,
     agents.router,
+    agent_files.router,
     core_memory.router,
     messages.router,
     compaction.router,

@@ -1,0 +1,145 @@
+"""Agents as files: one agent out, as a document that any server of this API reads; one in, as a new agent."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import File, Form, Response, UploadFile
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from runstead.api.auth import Caller, Parts
+from runstead.api.router import Json, answers, v1_router
+from runstead.api.routes.agents import AgentPath, find_model, find_record
+from runstead.api.wire.agent_file import Exported, messages_in, read_file, tools_in, written
+from runstead.api.wire.agent_requests import NewAgent, check_block_labels, handle_of, new_agent
+from runstead.api.wire.blocks import new_block
+from runstead.api.wire.first_messages import first_messages
+from runstead.api.wire.paging import asked
+from runstead.errors import Invalid, NotFound, NotImplementedHere
+from runstead.ids import AgentId, BlockId
+from runstead.store import agents, conversations, messages
+from runstead.store.messages import MessageFilter, MessagePage
+
+router = v1_router("agents")
+
+EXPORTED_MAX = 20_000
+_SECRETS = TypeAdapter(dict[str, str])
+
+
+class ExportQuery(BaseModel):
+    """What shall be in the file. `max_steps` is taken and not used: all is in it."""
+
+    max_steps: int = 100
+    use_legacy_format: bool = False
+    conversation_id: str | None = None
+    scrub_messages: bool = False
+
+
+class ImportedAgents(TypedDict):
+    """The agents that were made."""
+
+    agent_ids: list[str]
+
+
+class ImportForm(BaseModel):
+    """What shall be different of an agent that is made of a file. What is meant for a hosted service is not used."""
+
+    append_copy_suffix: bool = True
+    override_existing_tools: bool = True
+    strip_messages: bool = False
+    name: str | None = None
+    override_name: str | None = None
+    model: str | None = None
+    override_model_handle: str | None = None
+    embedding: str | None = None
+    override_embedding_handle: str | None = None
+    project_id: str | None = None
+    env_vars_json: str | None = None
+    secrets: str | None = None
+
+    def given_secrets(self) -> dict[str, str]:
+        """The secrets of the new agent. Raises `Invalid` where they are no JSON object of texts."""
+        try:
+            return _SECRETS.validate_json(self.secrets or self.env_vars_json or "{}")
+        except ValidationError:
+            raise Invalid("secrets must be a JSON object whose values are texts.") from None
+
+
+@router.get("/agents/{agent_id}/export")
+@answers(dict[str, object])
+async def export_agent(
+    agent_id: AgentPath,
+    query: Annotated[ExportQuery, asked(ExportQuery)],
+    caller: Caller,
+    parts: Parts,
+) -> Response:
+    """Read an agent as a file, with its own history or that of one of its conversations."""
+    if query.use_legacy_format:
+        raise NotImplementedHere(
+            "The older format of agent files is not offered; leave use_legacy_format out."
+        )
+    record = await find_record(parts, caller.user.id, agent_id)
+    lane = query.conversation_id or agent_id
+    if query.conversation_id is not None and not await parts.db.read(
+        conversations.is_conversation, caller.user.id, query.conversation_id, agent_id
+    ):
+        raise NotFound(f"Conversation {query.conversation_id} not found")
+    where = MessageFilter(agent_id=agent_id, lane=lane)
+    page = MessagePage(limit=0 if query.scrub_messages else EXPORTED_MAX, ascending=False)
+    newest = await parts.db.read(messages.list_messages, caller.user.id, where, page)
+    model = parts.gateway.model(record.agent.model)
+    file = Exported(record.agent, record.blocks, newest[::-1], model, parts.clock.now())
+    return Json(written(file))
+
+
+@router.post("/agents/import")
+@answers(ImportedAgents)
+async def import_agent(
+    file: Annotated[UploadFile, File()],
+    caller: Caller,
+    parts: Parts,
+    form: Annotated[ImportForm, Form()],
+) -> Response:
+    """Make an agent of a file: with blocks of its own, and with its messages unless they are stripped."""
+    given = read_file(await file.read())
+    wanted = given.agents[0]
+    tools = tools_in(given)
+    handle = form.model or form.override_model_handle or handle_of(wanted)
+    if handle is None:
+        raise Invalid("The file names no model; give one in override_model_handle.")
+    kept = {each.id: each for each in given.blocks}
+    held = [kept[each] for each in wanted.block_ids or () if each in kept]
+    blocks = [*held, *(wanted.memory_blocks or ())]
+    check_block_labels([block.label for block in blocks])
+    name = form.name or form.override_name or wanted.name or "imported"
+    secrets = {k: v for k, v in (wanted.secrets or {}).items() if v} | form.given_secrets()
+    other_model: dict[str, object] = {}
+    if handle != handle_of(wanted):
+        other_model = {
+            "model": handle,
+            "llm_config": None,
+            "model_settings": None,
+            "context_window_limit": None,
+        }
+    elif wanted.model is not None:  # the older form says the same again, with defaults that nobody chose
+        other_model = {"llm_config": None}
+    body = wanted.model_copy(
+        update={
+            **other_model,
+            "name": f"{name}_copy" if form.append_copy_suffix else name,
+            "tools": list(tools),
+            "tool_ids": None,
+            "include_base_tools": False,
+            "include_base_tool_rules": False,
+            "secrets": secrets,
+        }
+    )
+    now = parts.clock.now()
+    made = NewAgent(AgentId(f"agent-{parts.ids.uuid()}"), caller.user.id, now, find_model(parts, handle))
+    agent = new_agent(body, made)
+    stored = [new_block(b, BlockId(f"block-{parts.ids.uuid()}"), agent.user_id, now) for b in blocks]
+    said = [] if form.strip_messages else messages_in(given, agent, parts.ids, now)
+    first = said or first_messages(agent, parts.ids, now, system_only=True)
+    await parts.db.write(agents.make_agent, agent, stored, (), first)
+    return Json(ImportedAgents(agent_ids=[agent.id]))
