@@ -32,6 +32,10 @@ ASKS: dict[Operation, tuple[str, Json | None]] = {
     ("POST", "/v1/messages/search"): ("", {"query": "hushed", "agent_id": "{agent_id}"}),
     ("POST", "/v1/agents/messages/search"): ("", {"query": "hushed", "agent_id": "{agent_id}"}),
     ("POST", "/v1/passages/search"): ("", {"query": "hushed", "archive_id": "{archive_id}"}),
+    ("POST", "/v1/chat/completions"): (
+        "",
+        {"model": "{agent_id}", "messages": [{"role": "user", "content": "hello"}]},
+    ),
 }
 # What finds, without naming an owner: nothing of another's.
 FINDS: dict[Operation, Json] = {

@@ -11,11 +11,11 @@ from tests.api.conftest import Api
 Json = dict[str, Any]
 
 
-async def bring(api: Api, file: object, status: int = 200, **form: str) -> Any:
+async def bring(api: Api, file: object, form: dict[str, str] | None = None, status: int = 200) -> Any:
     """Import a file."""
     content = file if isinstance(file, str) else json.dumps(file)
     files = {"file": ("agent.af", content, "application/json")}
-    return await api.json("POST", "/v1/agents/import", status, files=files, data=form)
+    return await api.json("POST", "/v1/agents/import", status, files=files, data=form or {})
 
 
 def minimal(**agent: Any) -> Json:
@@ -54,7 +54,7 @@ async def test_an_agent_comes_back_as_it_went(api: Api) -> None:
 
     assert "hushed" not in json.dumps(file)
     assert agent["id"] not in json.dumps(file)
-    (new_id,) = (await bring(api, file, append_copy_suffix="false", secrets='{"TOKEN": "new"}'))["agent_ids"]
+    (new_id,) = (await bring(api, file, {"append_copy_suffix": "false", "secrets": '{"TOKEN": "new"}'}))["agent_ids"]
     back = await api.json("GET", f"/v1/agents/{new_id}")
 
     same = (
@@ -92,7 +92,7 @@ async def test_what_the_form_says_goes_before_the_file(api: Api) -> None:
         {"override_name": "Bob", "append_copy_suffix": "false", "strip_messages": "true"},
         {"override_model_handle": "openai/large"},
     ]
-    made = [(await bring(api, file, **form))["agent_ids"][0] for form in forms]
+    made = [(await bring(api, file, form))["agent_ids"][0] for form in forms]
     plain, bob, large = [await api.json("GET", f"/v1/agents/{each}") for each in made]
 
     assert (plain["name"], bob["name"]) == ("Ada_copy", "Bob")
@@ -137,7 +137,7 @@ async def test_calls_and_returns_are_kept(api: Api) -> None:
 )
 async def test_a_file_that_is_none_is_refused(api: Api, file: object, says: str) -> None:
     """With what is wrong with it; nothing is made."""
-    assert says in (await bring(api, file, 400))["detail"]
+    assert says in (await bring(api, file, status=400))["detail"]
     assert await api.json("GET", "/v1/agents/") == []
 
 
@@ -151,6 +151,6 @@ async def test_what_cannot_be_exported_says_so(api: Api) -> None:
     assert scrubbed["agents"][0]["messages"] == []
     absent = "agent-00000000-0000-4000-8000-00000000dead"
     await api.json("GET", f"/v1/agents/{absent}/export", 404)
-    await bring(api, minimal(), 404, override_model_handle="nobody/knows")
-    await bring(api, minimal(), 400, secrets='["TOKEN"]')
+    await bring(api, minimal(), {"override_model_handle": "nobody/knows"}, 404)
+    await bring(api, minimal(), {"secrets": '["TOKEN"]'}, 400)
     await api.json("POST", "/v1/agents/import", 422)
