@@ -18,9 +18,11 @@ Json = dict[str, Any]
 Operation = tuple[str, str]
 _PARAMETER = re.compile(r"\{(\w+)\}")
 # What is everybody's, or an administrator's: nothing in it belongs to an actor.
-NOBODYS = ("/v1/health/", "/v1/ready/", "/v1/models", "/v1/admin/")
+NOBODYS = ("/v1/health/", "/v1/ready/", "/v1/models", "/v1/providers/", "/v1/admin/")
 # What only makes things: they are who asks's own.
 MAKES = {
+    ("POST", "/v1/identities/"),
+    ("PUT", "/v1/identities/"),
     ("POST", "/v1/agents/"),
     ("POST", "/v1/blocks/"),
     ("POST", "/v1/archives/"),
@@ -43,10 +45,12 @@ FINDS: dict[Operation, Json] = {
     ("POST", "/v1/agents/messages/search"): {"query": "hushed"},
     ("POST", "/v1/passages/search"): {"query": "hushed"},
 }
+ADA: Json = {"identifier_key": "ada", "name": "hushed", "identity_type": "user"}
 QUERIES: dict[Operation, str] = {
     ("GET", "/v1/agents/{agent_id}/archival-memory/search"): "?query=hushed",
 }
-BODIES: dict[Operation, Json] = {
+BODIES: dict[Operation, object] = {
+    ("PUT", "/v1/identities/{identity_id}/properties"): [],
     ("PATCH", "/v1/agents/{agent_id}"): {"name": "mine"},
     ("POST", "/v1/agents/{agent_id}/messages"): saying("hello"),
     ("POST", "/v1/agents/{agent_id}/messages/stream"): saying("hello"),
@@ -60,6 +64,7 @@ BODIES: dict[Operation, Json] = {
     ("PATCH", "/v1/conversations/{conversation_id}"): {"summary": "mine"},
     ("POST", "/v1/conversations/{conversation_id}/messages"): saying("hello"),
     ("PATCH", "/v1/steps/{step_id}/feedback"): {"feedback": "positive"},
+    ("PATCH", "/v1/identities/{identity_id}"): {"name": "mine"},
 }
 
 
@@ -100,6 +105,7 @@ def owned(server: Server) -> Iterator[tuple[Owned, Client]]:
                     "run_id": run,
                     "step_id": client.ask("GET", f"/v1/runs/{run}/steps")[0]["id"],
                     "block_id": held["id"],
+                    "identity_id": client.ask("POST", "/v1/identities/", ADA)["id"],
                     "block_label": "human",
                     "conversation_id": conversation,
                     "passage_id": passage["id"],
@@ -164,7 +170,7 @@ def test_what_a_query_or_body_names_is_not_there(
     assert not left, f"say of each whether it only makes, or what it asks for: {sorted(left)}"
 
 
-def test_lists_hold_nothing_of_anothers(
+def test_lists_hold_only_what_is_ones_own(
     owned: tuple[Owned, Client], bob: Client, document: list[Operation]
 ) -> None:
     """Every list and count is empty to who has nothing, and is not to who has something; filters do not help."""

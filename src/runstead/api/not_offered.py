@@ -12,7 +12,7 @@ from typing import Any
 
 from fastapi import Response
 
-from runstead.api.router import v1_router
+from runstead.api.router import answers, v1_router
 from runstead.errors import NotImplementedHere
 
 _BY_REASON: Mapping[str, str] = {
@@ -101,10 +101,8 @@ _BY_REASON: Mapping[str, str] = {
         POST /v1/sandbox-config/{sandbox_config_id}/environment-variable
     """,
     "Providers are set up in the server's environment (OPENAI_API_KEY, ANTHROPIC_API_KEY, OLLAMA_BASE_URL, …).": """
-        GET /v1/providers/
         POST /v1/providers/
         POST /v1/providers/check
-        GET /v1/providers/{provider_id}
         PATCH /v1/providers/{provider_id}
         DELETE /v1/providers/{provider_id}
         POST /v1/providers/{provider_id}/check
@@ -152,6 +150,7 @@ OPERATIONS = tuple(
 
 
 def _refusing(operation: NotOffered) -> Callable[[], Coroutine[Any, Any, Response]]:
+    @answers(type(None))
     async def refuse() -> Response:
         raise NotImplementedHere(
             f"{operation.method} {operation.path} is not offered by this server. {operation.reason}"

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Row,
     bindparam,
     delete,
+    exists,
     func,
     insert,
     literal,
@@ -34,7 +35,7 @@ from runstead.store import archives, blocks, messages, runs
 from runstead.store.blocks import holders
 from runstead.store.codec import from_us, pack, to_us, unpack
 from runstead.store.pages import Page, paged
-from runstead.store.schema import agent_tags
+from runstead.store.schema import agent_tags, identities
 from runstead.store.schema import agents as table
 
 _FIND = select(table).where(table.c.id == bindparam("agent_id"), table.c.user_id == bindparam("user_id"))
@@ -69,7 +70,7 @@ class AgentFilter:
     template_id: str | None = None
     base_template_id: str | None = None
     identity_id: str | None = None
-    nothing: bool = False
+    identifier_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,8 +266,8 @@ def _conditions(where: AgentFilter) -> list[ColumnElement[bool]]:
         (_extra("base_template_id"), where.base_template_id),
     )
     found: list[ColumnElement[bool]] = [column == value for column, value in plain if value is not None]
-    if where.nothing:
-        found.append(literal(value=False))
+    if where.identifier_keys:
+        found.append(_for_keys(where.identifier_keys))
     if where.query_text:
         words = where.query_text.lower()
         found.append(func.lower(table.c.name).contains(words, autoescape=True))
@@ -280,6 +281,16 @@ def _conditions(where: AgentFilter) -> list[ColumnElement[bool]]:
     if where.tags:
         found.append(_tagged(where.tags, match_all=where.match_all_tags))
     return found
+
+
+def _for_keys(keys: Sequence[str]) -> ColumnElement[bool]:
+    """Whether an agent is for an identity that an application calls by one of these keys."""
+    one = exists().where(
+        identities.c.user_id == table.c.user_id,
+        identities.c.identifier_key.in_(keys),
+        _extra("identity_ids").contains(literal('"').concat(identities.c.id).concat('"')),
+    )
+    return one.correlate(table)
 
 
 def _extra(name: str) -> ColumnElement[str]:

@@ -54,7 +54,9 @@ async def test_an_agent_comes_back_as_it_went(api: Api) -> None:
 
     assert "hushed" not in json.dumps(file)
     assert agent["id"] not in json.dumps(file)
-    (new_id,) = (await bring(api, file, {"append_copy_suffix": "false", "secrets": '{"TOKEN": "new"}'}))["agent_ids"]
+    (new_id,) = (await bring(api, file, {"append_copy_suffix": "false", "secrets": '{"TOKEN": "new"}'}))[
+        "agent_ids"
+    ]
     back = await api.json("GET", f"/v1/agents/{new_id}")
 
     same = (

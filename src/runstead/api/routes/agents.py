@@ -94,7 +94,7 @@ class AgentQuery(PageQuery):
     created_by_id: str | None = None
 
     def filter(self) -> AgentFilter:
-        """The store's filter. There are no identities here, so none has one of the keys."""
+        """The store's filter."""
         return AgentFilter(
             name=self.name,
             query_text=self.query_text,
@@ -106,7 +106,7 @@ class AgentQuery(PageQuery):
             template_id=self.template_id,
             base_template_id=self.base_template_id,
             identity_id=self.identity_id,
-            nothing=bool(self.identifier_keys),
+            identifier_keys=tuple(self.identifier_keys or ()),
         )
 
 
