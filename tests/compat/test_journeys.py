@@ -45,9 +45,10 @@ def ask(command: list[str], timeout_s: float = INSTALL_S) -> str:
 @pytest.mark.slow
 @pytest.mark.timeout(INSTALL_S + JOURNEY_S)
 @pytest.mark.parametrize("generation", [0, 1])
-def test_the_sdk_does_every_operation(generation: int, server: Server) -> None:
+@pytest.mark.parametrize("journey", ["journey", "journey_memory"])
+def test_the_sdk_does_every_operation(journey: str, generation: int, server: Server) -> None:
     """Every operation works, and all that it returns fits the SDK's own types."""
-    script = HERE / f"journey_sdk{generation}.py"
+    script = HERE / f"{journey}_sdk{generation}.py"
     report = ask([str(interpreter(generation)), str(script), server.url], JOURNEY_S)
     failed = {name: said for name, said in json.loads(report).items() if said != "ok"}
     assert not failed, "\n\n".join(f"{name}: {said}" for name, said in failed.items())
