@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import File, Form, Response, UploadFile
+from fastapi import File, Form, Header, Response, UploadFile
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
@@ -100,6 +100,7 @@ async def import_agent(
     caller: Caller,
     parts: Parts,
     form: Annotated[ImportForm, Form()],
+    _x_override_embedding_model: Annotated[str | None, Header(alias="x-override-embedding-model")] = None,
 ) -> Response:
     """Make an agent of a file: with blocks of its own, and with its messages unless they are stripped."""
     given = read_file(await file.read())

@@ -17,6 +17,7 @@ from runstead.api.wire.agents import AgentState, agent_state, wanted_relations
 from runstead.api.wire.blocks import BlockState, block_state
 from runstead.api.wire.identities import (
     CreateIdentity,
+    IdentityBlockQuery,
     IdentityQuery,
     IdentityState,
     Properties,
@@ -26,7 +27,7 @@ from runstead.api.wire.identities import (
     new_identity,
     with_properties,
 )
-from runstead.api.wire.paging import PageQuery, asked
+from runstead.api.wire.paging import asked
 from runstead.domain.actor import User
 from runstead.domain.identity import Identity
 from runstead.errors import NotFound
@@ -137,11 +138,11 @@ async def list_agents_for_identity(
 @answers(list[BlockState])
 async def list_blocks_for_identity(
     identity_id: IdentityPath,
-    query: Annotated[PageQuery, asked(PageQuery)],
+    query: Annotated[IdentityBlockQuery, asked(IdentityBlockQuery)],
     caller: Caller,
     parts: Parts,
 ) -> Response:
-    """List the blocks that are for an identity, oldest first."""
+    """List the blocks that are for an identity, in the order in which they were given."""
     found = await _find(parts, caller.user.id, identity_id)
     held = await parts.db.read(blocks.find_blocks, caller.user.id, found.block_ids)
     return Json([block_state(block) for block in held[: query.limit]])

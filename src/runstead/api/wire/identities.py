@@ -68,6 +68,12 @@ class IdentityQuery(PageQuery):
         return IdentityFilter(self.name, self.project_id, self.identifier_key, self.identity_type)
 
 
+class IdentityBlockQuery(PageQuery):
+    """How many blocks of an identity shall be listed; they stand in the order in which they were given."""
+
+    order_by: Literal["created_at"] = "created_at"
+
+
 class CreateIdentity(BaseModel):
     """A new identity; or, where its key is known, what that one shall be."""
 
