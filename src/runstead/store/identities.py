@@ -69,6 +69,20 @@ def list_identities(
     return [(each, agents_of(conn, each)) for each in found]
 
 
+def identities_on(
+    conn: Connection, user_id: UserId, found: Sequence[Agent]
+) -> dict[str, list[tuple[Identity, list[str]]]]:
+    """The identities that agents are for, by agent, each with all its agents' ids."""
+    wanted = {identity_id for agent in found for identity_id in _ids_on(agent)}
+    if not wanted:
+        return {}
+    rows = conn.execute(select(table).where(table.c.user_id == user_id, table.c.id.in_(wanted)))
+    known = {each.id: (each, agents_of(conn, each)) for each in map(_identity, rows)}
+    return {
+        agent.id: [known[IdentityId(each)] for each in _ids_on(agent) if each in known] for agent in found
+    }
+
+
 def count_identities(conn: Connection, user_id: UserId) -> int:
     """How many identities an actor has."""
     return conn.scalar(select(func.count()).select_from(table).where(table.c.user_id == user_id)) or 0

@@ -92,7 +92,10 @@ async def test_agents_and_blocks_are_for_identities(api: Api) -> None:
     for query in (f"identity_id={made['id']}", "identifier_keys=ada&identifier_keys=eve"):
         assert [a["id"] for a in await api.json("GET", f"/v1/agents/?{query}")] == [agent["id"]]
     assert await api.json("GET", "/v1/agents/?identifier_keys=eve") == []
-    assert (await api.json("GET", f"/v1/agents/{agent['id']}"))["identity_ids"] == [made["id"]]
+    state = await api.json("GET", f"/v1/agents/{agent['id']}")
+    assert state["identity_ids"] == [made["id"]]
+    assert [(each["name"], each["agent_ids"]) for each in state["identities"]] == [("Ada", [agent["id"]])]
+    assert (await api.json("GET", "/v1/agents/"))[0]["identities"] == state["identities"]
     for kind, one in (("agents", agent), ("blocks", block)):
         assert await api.json("PATCH", f"/v1/{kind}/{one['id']}/identities/detach/{made['id']}") is None
         assert await api.json("GET", f"{path}/{kind}") == []

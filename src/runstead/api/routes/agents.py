@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Literal
@@ -33,7 +34,9 @@ from runstead.api.wire.agents import (
 from runstead.api.wire.blocks import new_block
 from runstead.api.wire.events import message_json
 from runstead.api.wire.first_messages import first_messages
+from runstead.api.wire.identities import identity_state
 from runstead.api.wire.paging import PageQuery, asked
+from runstead.domain.actor import User
 from runstead.domain.agent import Agent
 from runstead.domain.event import ApprovalRequested
 from runstead.domain.pending import open_in
@@ -43,6 +46,7 @@ from runstead.errors import Busy, Invalid, NotFound
 from runstead.ids import AgentId, BlockId, UserId
 from runstead.llm.types import ModelInfo
 from runstead.store import agents as store
+from runstead.store import identities
 from runstead.store import messages as message_store
 from runstead.store import runs as run_store
 from runstead.store.agents import AgentFilter, AgentRecord
@@ -140,7 +144,17 @@ async def list_agents(
     page = replace(page, ascending=page.ascending or query.ascending)
     found = await parts.db.read(store.list_records, caller.user.id, query.filter(), page)
     relations = wanted_relations(query.include, query.include_relationships, sdk1=sdk1)
-    return Json([agent_state(each.agent, details_of(parts, each), relations) for each in found])
+    people = await _identities(parts, caller.user, [each.agent for each in found], relations)
+    return Json(
+        [
+            agent_state(
+                each.agent,
+                replace(details_of(parts, each), identities=people.get(each.agent.id, ())),
+                relations,
+            )
+            for each in found
+        ]
+    )
 
 
 @router.get("/agents/count")
@@ -164,7 +178,8 @@ async def retrieve_agent(
     """Read an agent."""
     record = await find_record(parts, caller.user.id, agent_id)
     relations = wanted_relations(query.include, query.include_relationships, sdk1=sdk1)
-    details = details_of(parts, record)
+    people = await _identities(parts, caller.user, [record.agent], relations)
+    details = replace(details_of(parts, record), identities=people.get(record.agent.id, ()))
     if PENDING_APPROVAL in relations:
         pending = await _pending_approval(parts, record.agent)
         details = replace(details, pending_approval=pending)
@@ -255,6 +270,19 @@ def details_of(parts: Services, record: AgentRecord) -> AgentDetails:
 def answer_agent(parts: Services, record: AgentRecord) -> Response:
     """An agent in full."""
     return Json(agent_state(record.agent, details_of(parts, record)))
+
+
+async def _identities(
+    parts: Services, user: User, found: Sequence[Agent], relations: frozenset[str]
+) -> Mapping[str, Sequence[dict[str, object]]]:
+    """Whom agents are for, by agent; asks for nothing where nobody wants to know."""
+    if "identities" not in relations or not any(agent.extra.get("identity_ids") for agent in found):
+        return {}
+    held = await parts.db.read(identities.identities_on, user.id, found)
+    return {
+        agent_id: [{**identity_state(one, ids, user.organization_id)} for one, ids in each]
+        for agent_id, each in held.items()
+    }
 
 
 async def _pending_approval(parts: Services, agent: Agent) -> dict[str, object] | None:

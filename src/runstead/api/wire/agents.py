@@ -122,6 +122,7 @@ class AgentDetails:
     message_ids: Sequence[str] = ()
     model: ModelInfo | None = None
     pending_approval: Json | None = None
+    identities: Sequence[Json] = ()
 
 
 def wanted_relations(
@@ -168,7 +169,7 @@ def agent_state(agent: Agent, details: AgentDetails, relations: frozenset[str] =
         ],
         "tags": list(agent.tags) if "tags" in relations else [],
         "sources": [],
-        "identities": [],
+        "identities": list(details.identities) if "identities" in relations else [],
         "identity_ids": _texts(extra, "identity_ids") if "identities" in relations else [],
         "secrets": secrets,
         "tool_exec_environment_variables": secrets,
