@@ -155,6 +155,8 @@ def write_claim(conn: Connection, run: Run, epoch_before: int) -> bool:
         "owner": run.owner,
         "lease_until": to_us(run.lease_until),
         "updated_at": to_us(run.updated_at),
+        "reserved_seq": run.reserved_seq,
+        "hot_id": run.hot_id,
     }
     return conn.execute(_CLAIM, written).rowcount == 1
 
