@@ -66,8 +66,6 @@ class EmbeddedJournal(Pen):
 class EmbeddedLog(StoredLog):
     """Every run's events in the store's database."""
 
-    hot_id = None
-
     def __init__(self, db: Database, encode: Encoder) -> None:
         super().__init__(db, encode)
         self._dirty: dict[Pen, None] = {}

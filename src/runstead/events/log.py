@@ -13,7 +13,7 @@ An event's text is made once, when it gets its number, by the `Encoder` that the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -48,6 +48,21 @@ class Entry:
     def of_line(cls, seq: int, line: bytes) -> Entry:
         """The event that a kept line stands for: its kind's letter, then its JSON."""
         return cls(seq, Kind(chr(line[0])), line[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Events of one run to add to a hot log, by its owner number `epoch`. `anew`: whatever it holds of the run is of no use.
+
+    Entries up to `stored_seq` are in the store too and need not stay. `over`: these are the run's last.
+    """
+
+    run_id: RunId
+    epoch: int
+    entries: Sequence[Entry]
+    stored_seq: int
+    anew: bool = False
+    over: bool = False
 
 
 # None: this event is not for this run's readers (its request asks for other message types); it gets no number.
@@ -104,6 +119,11 @@ class EventLog(Protocol):
         """Which hot log new events go to; None where there is none, or it cannot be reached."""
         ...
 
+    @property
+    def missing(self) -> str | None:
+        """What this log was given and cannot reach, for a person to read; None where all is there."""
+        ...
+
     async def journal(self, claim: Claim) -> Journal:
         """The pen for a run that was just claimed. Raises `StaleEpoch` where it has another owner by now."""
         ...
@@ -135,6 +155,10 @@ class EventLog(Protocol):
 
     def forget(self, run_id: RunId) -> None:
         """The run was deleted: end its readers."""
+        ...
+
+    async def sizes(self) -> Mapping[str, float]:
+        """How much of the log is where, by name."""
         ...
 
     async def run(self) -> None:

@@ -31,6 +31,16 @@ class StoredLog:
         self._released = False
 
     @property
+    def hot_id(self) -> str | None:
+        """There is no hot log."""
+        return None
+
+    @property
+    def missing(self) -> str | None:
+        """Nothing is missing: the store is all it has."""
+        return None
+
+    @property
     def released(self) -> bool:
         """Whether readers are told to go."""
         return self._released

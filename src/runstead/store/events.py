@@ -38,6 +38,16 @@ _APPEND = insert(table).from_select(
     ),
 )
 _INSERT = insert(table)
+# Locked where the database knows locks: no claim may come between this look and what is written by it.
+_OWNED = (
+    select(runs.c.id)
+    .where(
+        runs.c.id == bindparam("run_id"),
+        runs.c.epoch == bindparam("epoch"),
+        runs.c.status == RunStatus.RUNNING.value,
+    )
+    .with_for_update()
+)
 _EPOCH_OF = select(table.c.epoch).where(
     table.c.run_id == bindparam("run_id"), table.c.first_seq == bindparam("first_seq")
 )
@@ -87,6 +97,44 @@ def append(conn: Connection, rows: Sequence[EventRow]) -> list[EventRow]:
     if conn.execute(_APPEND, values).rowcount == len(rows):
         return []
     return [row for row in rows if not _is_there(conn, row)]
+
+
+def extend(conn: Connection, rows: Sequence[EventRow]) -> list[EventRow]:
+    """Add what is not there yet of rows of active runs: asking again changes nothing. Gives those that were refused.
+
+    Refused is a row whose run has another owner or is over, and one that would leave a gap.
+    """
+    return [row for row in rows if not _extend(conn, row)]
+
+
+def _extend(conn: Connection, row: EventRow) -> bool:
+    if conn.scalar(_OWNED, {"run_id": row.run_id, "epoch": row.epoch}) is None:
+        return False
+    last = last_seq(conn, row.run_id)
+    if row.first_seq > last + 1:
+        return False
+    if row.last_seq > last:
+        lines = row.body.split(b"\n")[last + 1 - row.first_seq :]
+        put(conn, EventRow(row.run_id, last + 1, row.last_seq, row.epoch, b"\n".join(lines)))
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How far a run's log is in the store, and whether that is its end."""
+
+    last_seq: int
+    over: bool
+
+
+def heads(conn: Connection, run_ids: Sequence[RunId]) -> dict[RunId, Head]:
+    """How far the logs of these runs are; those that do not exist are left out."""
+    newest = select(func.max(table.c.last_seq)).where(table.c.run_id == runs.c.id).scalar_subquery()
+    query = select(runs.c.id, runs.c.completed_at, runs.c.last_seq, newest).where(runs.c.id.in_(run_ids))
+    return {
+        RunId(run_id): Head(max(committed, stored or 0), over=completed_at is not None)
+        for run_id, completed_at, committed, stored in conn.execute(query)
+    }
 
 
 def _is_there(conn: Connection, row: EventRow) -> bool:
