@@ -60,8 +60,7 @@ def commit(
     # An append that failed before this commit would leave a gap: then nobody may write on.
     if rows and events.last_seq(conn, run.id) != rows[0].first_seq - 1:
         raise StaleEpoch
-    for row in rows:
-        events.put(conn, row)
+    events.put(conn, rows)
     steps.save_steps(conn, change.steps)
     if change.leaves_context:
         messages.leave_context(conn, run.lane, change.leaves_context)
@@ -80,7 +79,7 @@ def insert(conn: Connection, run: Run, inputs: tuple[Message, ...], first: event
         inputs = tuple(replace(message, in_context=False) for message in inputs)
     runs.insert_run(conn, run)
     messages.insert_messages(conn, inputs)
-    events.put(conn, first)
+    events.put(conn, (first,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +97,19 @@ def claim(
 
     `force` takes it from a living owner too, whose writes are refused from then on.
     """
-    run = runs.get_run(conn, run_id)
-    if run is None or run.status.final:
+    found = runs.look_to_claim(conn, run_id, now)
+    if found is None:
         return None
-    if not force and not runs.may_claim(conn, run, now):
+    run, free = found
+    if run.status.final or not (free or force):
         return None
     owned = transition(run, claimed, now)
-    if not runs.write_claim(conn, owned, run.epoch):
+    newest = runs.write_claim(conn, owned, run.epoch)
+    if newest is None:
         return None
     if run.epoch == 0 and run.cancel_requested_at is None:
         messages.enter_context(conn, run_id)
-    return Claim(replace(owned, last_seq=events.last_seq(conn, run_id)), run.last_seq)
+    return Claim(replace(owned, last_seq=newest), run.last_seq)
 
 
 def delete_run(conn: Connection, run: Run) -> None:
