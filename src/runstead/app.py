@@ -93,7 +93,7 @@ def build(
     events = EmbeddedLog(db, encode)
     gateway = gateway or ProviderGateway(settings, clock)
     tools = Toolbox(db, (*MEMORY_TOOLS, *CONVERSATION_TOOLS), timeout_s=settings.tool_timeout_s)
-    loop = AgentLoop(db, events, gateway, tools, clock, ids)
+    loop = AgentLoop(db, gateway, tools, clock, ids)
     engine = Engine(settings, db, events, clock, ids, loop)
     phase = Phase()
 

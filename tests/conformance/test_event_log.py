@@ -11,7 +11,8 @@ import pytest
 from tests.events.bench import LogBench, drained, said
 
 from runstead.errors import Gone, NotFound, StaleEpoch
-from runstead.events.embedded import PENDING_ENTRIES_MAX, TAPE_ENTRIES_MAX
+from runstead.events.journal import PENDING_ENTRIES_MAX
+from runstead.events.tape import TAPE_ENTRIES_MAX
 from runstead.ids import RunId
 from runstead.store import events as rows
 
@@ -215,7 +216,7 @@ async def test_an_owner_is_held_back_while_the_disk_is_behind(bench: LogBench) -
 
     await journal.room()
 
-    assert len(journal.pending) <= PENDING_ENTRIES_MAX
+    assert journal.pending <= PENDING_ENTRIES_MAX
     await bench.finish(run, journal)
 
 

@@ -86,7 +86,7 @@ class LogBench:
         given = Claimed("tester", 15)
         claim = await self.db.write(commits.claim, run_id, given, self.clock.now(), force=True)
         assert claim is not None
-        return claim.run, self.log.journal(claim.run)
+        return claim.run, await self.log.journal(claim)
 
     async def advance(self, run: Run, journal: EmbeddedJournal, *texts: str) -> Run:
         """Commit that the run goes on, saying these."""

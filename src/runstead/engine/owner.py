@@ -87,7 +87,7 @@ class Owner:
         claim = await self._db.write(commits.claim, run_id, claimed, self._clock.now(), force=force)
         if claim is None:
             return
-        hold = Hold(claim.run, self._events.journal(claim.run), claim.committed_seq)
+        hold = Hold(claim.run, await self._events.journal(claim))
         if (before := self._holds.get(run_id)) is not None:
             before.interrupt(Interrupt.LOST)
         self._holds[run_id] = hold

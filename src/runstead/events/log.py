@@ -22,6 +22,7 @@ from runstead.domain.event import RunEvent
 from runstead.domain.run import Run
 from runstead.domain.run_machine import Change
 from runstead.ids import RunId
+from runstead.store.commit import Claim
 
 
 class Kind(StrEnum):
@@ -43,6 +44,11 @@ class Entry:
     data: bytes
     frame: bytes | None = None
 
+    @classmethod
+    def of_line(cls, seq: int, line: bytes) -> Entry:
+        """The event that a kept line stands for: its kind's letter, then its JSON."""
+        return cls(seq, Kind(chr(line[0])), line[1:])
+
 
 # None: this event is not for this run's readers (its request asks for other message types); it gets no number.
 Encoder = Callable[[RunEvent, Run, int], "tuple[Kind, bytes] | None"]
@@ -52,8 +58,13 @@ class Journal(Protocol):
     """The pen of a run's owner. Numbers are given here, under the owner's epoch."""
 
     @property
-    def last_seq(self) -> int:
-        """The number of the newest event given to this journal."""
+    def inherited(self) -> Sequence[Entry]:
+        """What owners before said after their last commit: it is part of none, and may have been read."""
+        ...
+
+    @property
+    def void(self) -> int:
+        """How many numbers from here on owners before may have given out for events that are lost."""
         ...
 
     def emit(self, event: RunEvent) -> None:
@@ -80,7 +91,7 @@ class Reader(Protocol):
     async def next(self, timeout_s: float | None) -> Sequence[Entry]:
         """The events after the last given, as many as are ready.
 
-        None when `timeout_s` passed, the log has ended, or all readers were released.
+        Empty when `timeout_s` passed, the log has ended, or all readers were released.
         """
         ...
 
@@ -88,8 +99,17 @@ class Reader(Protocol):
 class EventLog(Protocol):
     """All runs' events."""
 
-    def journal(self, run: Run) -> Journal:
-        """The pen for a run that was just claimed; `run.last_seq` is its newest event."""
+    @property
+    def hot_id(self) -> str | None:
+        """Which hot log new events go to; None where there is none, or it cannot be reached."""
+        ...
+
+    async def journal(self, claim: Claim) -> Journal:
+        """The pen for a run that was just claimed. Raises `StaleEpoch` where it has another owner by now."""
+        ...
+
+    def lay_down(self, journal: Journal) -> None:
+        """The pen's owner writes no more with it: the run is over, or another goes on with it. Nothing more is taken."""
         ...
 
     def announce(self, run_id: RunId, first: Entry) -> None:
@@ -115,6 +135,10 @@ class EventLog(Protocol):
 
     def forget(self, run_id: RunId) -> None:
         """The run was deleted: end its readers."""
+        ...
+
+    async def run(self) -> None:
+        """What the log does beside reading and writing, for as long as the server runs."""
         ...
 
     async def close(self) -> None:

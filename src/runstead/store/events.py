@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import BigInteger, Connection, bindparam, delete, func, insert, literal, select, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
 
 from runstead.domain.run import RunStatus
 from runstead.ids import RunId
@@ -22,8 +23,7 @@ FOLD_EVENTS_MAX = 1024
 READ_ROWS_MAX = 256
 _PACK_LEVEL = 1
 
-_APPEND = insert(table).from_select(
-    ["run_id", "first_seq", "last_seq", "epoch", "packed", "body"],
+_OF_OWNER = (
     select(
         runs.c.id,
         bindparam("first_seq", type_=table.c.first_seq.type),
@@ -38,10 +38,17 @@ _APPEND = insert(table).from_select(
         runs.c.status == RunStatus.RUNNING.value,
     )
     # Whoever takes the run waits for this append, or this append for them: no row comes behind a new owner's back.
-    .with_for_update(read=True),
+    .with_for_update(read=True)
 )
+# A row that is there already is left: who could not learn what became of an append sends it again.
+_APPEND = {
+    dialect: statement.from_select(
+        ["run_id", "first_seq", "last_seq", "epoch", "packed", "body"], _OF_OWNER
+    ).on_conflict_do_nothing()
+    for dialect, statement in (("sqlite", sqlite.insert(table)), ("postgresql", postgresql.insert(table)))
+}
 _INSERT = insert(table)
-_ARE_THERE = select(table.c.run_id, table.c.first_seq, table.c.epoch).where(
+_ARE_THERE = select(table.c.run_id, table.c.first_seq, table.c.last_seq, table.c.epoch).where(
     tuple_(table.c.run_id, table.c.first_seq).in_(bindparam("places", expanding=True))
 )
 _KEEP_RUNS = (
@@ -82,13 +89,15 @@ class EventRow:
 
 
 def append(conn: Connection, rows: Sequence[EventRow]) -> list[EventRow]:
-    """Add rows of running runs. Gives those that were refused: their run has another owner, or is over."""
-    if conn.execute(_APPEND, [_values(row) for row in rows]).rowcount == len(rows):
+    """Add rows of running runs; one that is there already is no harm. Gives those that were refused: their run has another
+    owner, or is over.
+    """
+    if conn.execute(_APPEND[conn.dialect.name], [_values(row) for row in rows]).rowcount == len(rows):
         return []
     # Some were refused, or the driver does not count many: look which ones are there.
     places = [(row.run_id, row.first_seq) for row in rows]
-    there = {(run_id, first, epoch) for run_id, first, epoch in conn.execute(_ARE_THERE, {"places": places})}
-    return [row for row in rows if (row.run_id, row.first_seq, row.epoch) not in there]
+    there = {tuple(found) for found in conn.execute(_ARE_THERE, {"places": places})}
+    return [row for row in rows if (row.run_id, row.first_seq, row.last_seq, row.epoch) not in there]
 
 
 def _values(row: EventRow) -> dict[str, object]:

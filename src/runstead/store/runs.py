@@ -17,7 +17,6 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
-    func,
     insert,
     or_,
     select,
@@ -31,7 +30,6 @@ from runstead.domain.tool import ToolSpec
 from runstead.ids import AgentId, ConversationId, RunId, UserId
 from runstead.store.codec import from_us, maybe_from_us, pack, to_us, unpack
 from runstead.store.pages import Page, paged
-from runstead.store.schema import events
 from runstead.store.schema import runs as table
 
 _COLUMNS = tuple(table.c)
@@ -56,11 +54,8 @@ _CLAIMABLE = (
     .where(table.c.id == bindparam("run_id"))
     .with_for_update(of=table, key_share=True)
 )
-_NEWEST = select(func.max(events.c.last_seq)).where(events.c.run_id == table.c.id).scalar_subquery()
-_CLAIM = (
-    update(table)
-    .where(table.c.id == bindparam("run_id"), table.c.epoch == bindparam("epoch_before"), ACTIVE_ONLY)
-    .returning(_NEWEST)
+_CLAIM = update(table).where(
+    table.c.id == bindparam("run_id"), table.c.epoch == bindparam("epoch_before"), ACTIVE_ONLY
 )
 _RENEW = (
     update(table)
@@ -178,8 +173,8 @@ def look_to_claim(conn: Connection, run_id: RunId, now: datetime) -> tuple[Run, 
     return run, not living and (bool(first) or run.cancel_requested_at is not None)
 
 
-def write_claim(conn: Connection, run: Run, epoch_before: int) -> int | None:
-    """Write the owner, lease and new epoch of a claimed run. Gives the number of its newest event; None where it is over."""
+def write_claim(conn: Connection, run: Run, epoch_before: int) -> bool:
+    """Write the owner, lease and new epoch of a claimed run; False where somebody else was quicker."""
     written = {
         "run_id": run.id,
         "epoch_before": epoch_before,
@@ -188,9 +183,10 @@ def write_claim(conn: Connection, run: Run, epoch_before: int) -> int | None:
         "owner": run.owner,
         "lease_until": to_us(run.lease_until),
         "updated_at": to_us(run.updated_at),
+        "reserved_seq": run.reserved_seq,
+        "hot_id": run.hot_id,
     }
-    row = conn.execute(_CLAIM, written).first()
-    return None if row is None else row[0] or 0
+    return conn.execute(_CLAIM, written).rowcount == 1
 
 
 def renew_leases(
