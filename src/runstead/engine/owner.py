@@ -116,9 +116,10 @@ class Owner:
             return
         until = self._clock.now() + timedelta(seconds=self._lease_s)
         before = dict(self._holds)
-        mine = await self._db.write(runs.renew_leases, self.name, until)
+        mine = await self._db.write(runs.renew_leases, self.name, list(before), until)
         for run_id, hold in before.items():
-            if mine.get(run_id) != hold.run.epoch and self._holds.get(run_id) is hold:
+            still = mine.get(run_id)
+            if (still is None or still.epoch != hold.run.epoch) and self._holds.get(run_id) is hold:
                 hold.interrupt(Interrupt.LOST)
 
     async def drain(self, drain_s: float) -> int:

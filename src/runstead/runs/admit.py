@@ -26,6 +26,7 @@ from runstead.store import agents, idempotency, messages, runs
 from runstead.store import commit as commits
 from runstead.store.database import Database
 from runstead.store.events import EventRow
+from runstead.store.locks import hold, key_lock, lane_lock
 
 Dispatch = Callable[[RunId], Awaitable[None]]
 
@@ -178,12 +179,14 @@ class Admission:
 def _admit(conn: Connection, new: NewRun, run: Run, inputs: tuple[Message, ...], first: EventRow) -> Run:
     """Store the run, or give the one that was made of the same request before."""
     keys = _keys(new)
+    hold(conn, lane_lock(new.lane), *(key_lock(run.user_id, key) for key in keys))
     for key, fingerprint in keys.items():
         if (known := idempotency.recall(conn, run.user_id, key)) is not None:
             made = runs.get_run(conn, idempotency.same_request(known, fingerprint))
-            assert made is not None, "a deleted run's keys are forgotten with it"
-            return made
-    if not agents.is_agent(conn, run.user_id, new.agent_id):
+            # A run that is deleted just now takes its keys with it: then this request makes a new one.
+            if made is not None:
+                return made
+    if not agents.keep_agent(conn, run.user_id, new.agent_id):
         raise NotFound(f"Agent with ID {new.agent_id} not found")
     request, after = messages.last_assistant(conn, new.lane)
     pending = open_calls(request, after)

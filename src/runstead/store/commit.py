@@ -75,8 +75,7 @@ def commit(
     # An append that failed before this commit would leave a gap: then nobody may write on.
     if rows and events.last_seq(conn, run.id) != rows[0].first_seq - 1:
         raise StaleEpoch
-    for row in rows:
-        events.put(conn, row)
+    events.put(conn, rows)
     steps.save_steps(conn, change.steps)
     if change.leaves_context:
         messages.leave_context(conn, run.lane, change.leaves_context)
@@ -95,7 +94,7 @@ def insert(conn: Connection, run: Run, inputs: tuple[Message, ...], first: event
         inputs = tuple(replace(message, in_context=False) for message in inputs)
     runs.insert_run(conn, run)
     messages.insert_messages(conn, inputs)
-    events.put(conn, first)
+    events.put(conn, (first,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +125,13 @@ def claim(
     `force` takes it from a living owner too, whose writes are refused from then on. `hot_id` names the hot log that the new
     owner will write to.
     """
-    run = runs.get_run(conn, run_id)
-    if run is None or run.status.final:
+    found = runs.look_to_claim(conn, run_id, now)
+    if found is None:
         return None
-    if not force and not runs.may_claim(conn, run, now):
+    run, free = found
+    if run.status.final or not (free or force):
         return None
+    # The run is held by now, so no append of the owner before can come after this look.
     stored_seq = events.last_seq(conn, run_id)
     reserved = max(run.reserved_seq, stored_seq) + RESERVED_AHEAD
     owned = replace(transition(run, claimed, now), reserved_seq=reserved, hot_id=hot_id)
