@@ -1,8 +1,8 @@
 """Redis as the hot log: one stream a run, an entry an event, and the entry's id is the event's number.
 
-So a second writer of a number is refused by Redis itself, and a cursor is a seek. Beside each stream stands a small hash with
-the epoch of its writer and its newest number; a script compares both before it appends, so that an owner that lost its run
-writes nothing. Nothing here is needed to finish a run: whoever cannot reach Redis is told `Unavailable`, and `up` says
+So a second writer of a number is refused by Redis itself, and a cursor is a seek. Beside each stream stands a small hash
+with the epoch of its writer and its newest number; a script compares both before it appends, so that an owner that lost its
+run writes nothing. Nothing here is needed to finish a run: whoever cannot reach Redis is told `Unavailable`, and `up` says
 whether it is worth asking. Redis is written to once a second by `run`: one that answers but takes nothing is down.
 """
 
@@ -58,10 +58,12 @@ return {0, first - 1}
 """
 _TAKE = """
 local state = redis.call('HMGET', KEYS[2], 'e', 'n')
-if not state[1] then return {1, 0} end
-if tonumber(state[1]) > tonumber(ARGV[1]) then return {2, tonumber(state[1])} end
+if state[1] and tonumber(state[1]) > tonumber(ARGV[1]) then return {2, tonumber(state[1])} end
 redis.call('HSET', KEYS[2], 'e', ARGV[1])
-return {0, tonumber(state[2])}
+redis.call('EXPIRE', KEYS[2], ARGV[3])
+if state[1] then return {0, tonumber(state[2])} end
+redis.call('HSET', KEYS[2], 'n', ARGV[2])
+return {1, tonumber(ARGV[2])}
 """
 _DONE, _LOST, _STALE = 0, 1, 2
 
@@ -104,7 +106,7 @@ class HotStreams:
         return f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
 
     async def run(self) -> None:
-        """Look after Redis for ever: whether it is there, whether it takes what it is given, and whether it is still the same."""
+        """Look after Redis for ever: whether it is there, takes what it is given, and is still the same."""
         while True:
             was = self.id
             try:
@@ -143,13 +145,14 @@ class HotStreams:
             found = await pipeline.execute()
         return [StaleEpoch() if code == _STALE else code == _DONE for code, _ in found]
 
-    async def take(self, run_id: RunId, epoch: int) -> int | None:
-        """Be the only writer of a run's stream: its newest number; None where there is no such stream.
+    async def take(self, run_id: RunId, epoch: int, stored_seq: int) -> int | None:
+        """Be the only writer of a run's stream: its newest number; None where there was none, and one was begun after
+        `stored_seq`.
 
         Raises `StaleEpoch` where it has a newer owner.
         """
         async with self._asking():
-            code, last_seq = await self._take(keys=_keys(run_id), args=[epoch])
+            code, last_seq = await self._take(keys=_keys(run_id), args=[epoch, stored_seq, LIVE_TTL_S])
         if code == _STALE:
             raise StaleEpoch
         return None if code == _LOST else int(last_seq)
@@ -158,17 +161,17 @@ class HotStreams:
         """The events after a number that the stream has, a bounded number."""
         async with self._asking():
             stream = _keys(run_id)[0]
-            found = await self._redis.execute_command(
+            found: Any = await self._redis.execute_command(
                 "XRANGE", stream, f"{after + 1}-0", "+", "COUNT", ENTRIES_PER_READ_MAX
             )
         return _entries(found)
 
     async def follow(self, places: Mapping[RunId, int], client: Redis) -> dict[RunId, list[Entry]]:
-        """Wait for events after each run's place, of whichever run has some first. Empty where there were none for a while."""
+        """Wait for events after each run's place, of whichever run has some first. Empty after a while without any."""
         async with self._asking():
             streams = [_keys(run_id)[0] for run_id in places]
             cursors = [f"{seq}-0" for seq in places.values()]
-            found = await client.execute_command(
+            found: Any = await client.execute_command(
                 "XREAD", "COUNT", ENTRIES_PER_READ_MAX, "BLOCK", BLOCK_MS, "STREAMS", *streams, *cursors
             )
         return {_run_of(stream): _entries(entries) for stream, entries in found or ()}
@@ -219,9 +222,11 @@ class HotStreams:
                 async with self._redis.pubsub() as hearing:
                     await hearing.subscribe(channel)
                     while True:
-                        told = await hearing.get_message(ignore_subscribe_messages=True, timeout=HEALTH_EVERY_S)
+                        told: Any = await hearing.get_message(
+                            ignore_subscribe_messages=True, timeout=HEALTH_EVERY_S
+                        )
                         if told is not None:
-                            yield bytes(told["data"]).decode()
+                            yield cast("bytes", told["data"]).decode()
             except (RedisError, OSError):
                 await asyncio.sleep(HEALTH_EVERY_S)
 
@@ -251,7 +256,13 @@ class HotStreams:
 
     def _append_one(self, pipeline: Any, each: Append) -> None:
         trim = each.stored_seq - KEPT_ENTRIES
-        head = (each.epoch, each.entries[0].seq, int(each.anew), trim, OVER_TTL_S if each.over else LIVE_TTL_S)
+        head = (
+            each.epoch,
+            each.entries[0].seq,
+            int(each.anew),
+            trim,
+            OVER_TTL_S if each.over else LIVE_TTL_S,
+        )
         lines = [b"%b%b" % (entry.kind.encode(), entry.data) for entry in each.entries]
         pipeline.evalsha(self._append.sha, 2, *_keys(each.run_id), *head, *lines)
 
@@ -278,5 +289,5 @@ def _entries(found: Any) -> list[Entry]:
     return [Entry.of_line(int(key[: key.index(b"-")]), fields[1]) for key, fields in found]
 
 
-def _as_it_came(answer: Any, **_options: object) -> Any:
-    return answer
+def _as_it_came(response: Any, **_options: object) -> Any:
+    return response

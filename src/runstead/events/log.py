@@ -91,7 +91,14 @@ class Journal(Protocol):
         ...
 
     async def commit(self, change: Change) -> None:
-        """Write a change and its events, after all emitted before, in one commit. Raises `StaleEpoch`, nothing written."""
+        """Write a change and its events, after all emitted before, in one commit. Raises `StaleEpoch`, nothing written.
+
+        While the store is away it is tried again, until the journal is lost.
+        """
+        ...
+
+    def lose(self) -> None:
+        """Nothing more is taken: the run is no longer this owner's."""
         ...
 
 
@@ -101,6 +108,11 @@ class Reader(Protocol):
     @property
     def ended(self) -> bool:
         """Whether there is nothing more: the run is over (or deleted) and its last event was given."""
+        ...
+
+    @property
+    def released(self) -> bool:
+        """Whether it is told to go, where it stands: this process stops."""
         ...
 
     async def next(self, timeout_s: float | None) -> Sequence[Entry]:
@@ -136,8 +148,15 @@ class EventLog(Protocol):
         """A run was admitted with this first event, which is durable: readers need not ask the store for it."""
         ...
 
-    async def reader(self, run_id: RunId, after: int) -> Reader:
-        """A reader that has everything up to number `after`. Raises `NotFound`, or `Gone` where the events were swept."""
+    async def open(self) -> None:
+        """Look whether what it needs is there; it works also where it is not."""
+        ...
+
+    async def reader(self, run_id: RunId, after: int, *, lingers: bool = False) -> Reader:
+        """A reader that has everything up to number `after`. One that `lingers` is let go last: it cannot come back.
+
+        Raises `NotFound`, or `Gone` where the events were swept.
+        """
         ...
 
     async def fold(self, run_ids: Sequence[RunId]) -> None:
@@ -145,12 +164,15 @@ class EventLog(Protocol):
         ...
 
     @property
-    def released(self) -> bool:
-        """Whether readers are told to go: this process stops."""
+    def lingering(self) -> int:
+        """How many readers there are that cannot come back, and whose run another process may go on with."""
         ...
 
-    def release(self) -> None:
-        """Let every reader go, where it stands: it can come back with its number, here or elsewhere."""
+    def release(self, *, lingering: bool = True) -> None:
+        """Let every reader go, where it stands: it can come back with its number, here or elsewhere.
+
+        Those that linger are let go only where `lingering` says so.
+        """
         ...
 
     def forget(self, run_id: RunId) -> None:
@@ -165,6 +187,10 @@ class EventLog(Protocol):
         """What the log does beside reading and writing, for as long as the server runs."""
         ...
 
+    async def flushed(self) -> None:
+        """Wait until everything that was emitted is kept."""
+        ...
+
     async def close(self) -> None:
-        """Write what was emitted."""
+        """Write what was emitted, then take no more."""
         ...

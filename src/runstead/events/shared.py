@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 # While Redis is away, events go to the store so often.
 SPILL_EVERY_S = 0.2
+FLUSHED_LOOK_S = 0.005
 # An answer that is longer than so many events goes to the store before its commit, so that memory has a bound.
 TAIL_ENTRIES_MAX = 8192
 
@@ -99,11 +100,8 @@ class SharedLog(StoredLog):
         self._pens: dict[RunId, SharedJournal] = {}
         self._dirty: dict[SharedJournal, None] = {}
         self._some = asyncio.Event()
-        self._flushed = asyncio.Event()
-        self._flushed.set()
         self._short: dict[SharedJournal, None] = {}
         self._running_short = asyncio.Event()
-        self._closing = False
         if hot is not None:
             hot.on_lost = self._hot_lost
 
@@ -118,6 +116,14 @@ class SharedLog(StoredLog):
         if self._hot is None or self._hot.up:
             return None
         return f"Redis at {self._hot.place} cannot be reached"
+
+    async def open(self) -> None:
+        """Look whether Redis is there."""
+        if self._hot is not None:
+            try:
+                await self._hot.look()
+            except Unavailable as error:
+                _log.warning("redis is not there; runs go on without it", error=error.detail)
 
     async def run(self) -> None:
         """Write what is emitted, follow the runs of others, look after Redis."""
@@ -134,7 +140,8 @@ class SharedLog(StoredLog):
         journal = SharedJournal(self, claim, self.announced(run.id))
         if run.epoch > 1:
             journal.inherited = await self.range(run.id, claim.committed_seq, run.last_seq)
-            await self._inherit(journal, claim)
+        if self._hot is not None:
+            await self._inherit(self._hot, journal, claim)
         self._follower.leave(run.id)
         self._pens[run.id] = journal
         return journal
@@ -158,7 +165,6 @@ class SharedLog(StoredLog):
         """See to it that what is pending with a pen is kept."""
         assert isinstance(pen, SharedJournal), "pens of this log only"
         self._dirty[pen] = None
-        self._flushed.clear()
         self._some.set()
 
     def stored_up_to(self, pen: SharedJournal) -> None:
@@ -196,15 +202,20 @@ class SharedLog(StoredLog):
             found["hot_up"] = 0
         return found
 
+    async def flushed(self) -> None:
+        """Wait until everything that was emitted is kept."""
+        while self._dirty or any(pen.pending for pen in self._pens.values()):  # noqa: ASYNC110 - only at the end of a process
+            await asyncio.sleep(FLUSHED_LOOK_S)
+
     async def close(self) -> None:
         """Write what was emitted, then let go of Redis."""
         self._closing = True
         self._some.set()
         try:
             async with asyncio.timeout(SPILL_EVERY_S * 10):
-                await self._flushed.wait()
+                await self.flushed()
         except TimeoutError:
-            _log.warning("events were not written", runs=len(self._dirty))
+            _log.warning("events were not written", runs=len(self._pens))
         if self._hot is not None:
             await self._hot.close()
 
@@ -219,18 +230,19 @@ class SharedLog(StoredLog):
         self._dirty.pop(pen, None)
         pen.tape.wake()
 
-    async def _inherit(self, pen: SharedJournal, claim: Claim) -> None:
+    async def _inherit(self, hot: HotStreams, pen: SharedJournal, claim: Claim) -> None:
         """Take the run's stream over; find what is in it alone, and how many numbers may be lost. Raises `StaleEpoch`."""
-        hot, found = self._hot, None
-        if hot is not None and hot.up:
+        found = None
+        if hot.up:
             try:
-                found = await hot.take(pen.run_id, pen.epoch)
-                if found is not None and found > pen.last_seq:
+                found = await hot.take(pen.run_id, pen.epoch, pen.last_seq)
+                if found is None or found == pen.last_seq:
+                    pen.opened, pen.hot_seq = True, pen.last_seq
+                elif found > pen.last_seq:
                     await self._read_tail(hot, pen, found)
             except Unavailable:
                 found = None
-        same = hot is not None and found is not None and hot.id == claim.given_by
-        if claim.given_by is not None and not same:
+        if claim.given_by is not None and (found is None or hot.id != claim.given_by):
             pen.void = max(0, claim.given_seq - pen.last_seq)
             _log.warning("numbers may be lost", run_id=pen.run_id, void=pen.void)
 
@@ -258,7 +270,6 @@ class SharedLog(StoredLog):
             while self._dirty:
                 pens, self._dirty = self._dirty, {}
                 await self._flush([pen for pen in pens if not pen.lost])
-            self._flushed.set()
 
     async def _flush(self, pens: Sequence[SharedJournal]) -> None:
         """Keep what is pending, in Redis where it is there, in the store where it is not."""
@@ -347,7 +358,9 @@ class SharedLog(StoredLog):
         try:
             taken = [(pen, entries) for pen in free if (entries := pen.unstored())]
             batch = [row for pen, entries in taken for row in pen.rows(entries)]
-            refused = {row.run_id for row in await self.db.write(rows.extend, batch)} if batch else set[RunId]()
+            refused = (
+                {row.run_id for row in await self.db.write(rows.extend, batch)} if batch else set[RunId]()
+            )
         finally:
             for pen in free:
                 pen.storing.release()

@@ -110,6 +110,16 @@ def append(conn: Connection, rows: Sequence[EventRow]) -> list[EventRow]:
     return [row for row in rows if (row.run_id, row.first_seq, row.last_seq, row.epoch) not in there]
 
 
+def _values(row: EventRow) -> dict[str, object]:
+    return {
+        "run_id": row.run_id,
+        "first_seq": row.first_seq,
+        "last_seq": row.last_seq,
+        "epoch": row.epoch,
+        "body": row.body,
+    }
+
+
 def extend(conn: Connection, rows: Sequence[EventRow]) -> list[EventRow]:
     """Add what is not there yet of rows of active runs: asking again changes nothing. Gives those that were refused.
 
@@ -126,7 +136,7 @@ def _extend(conn: Connection, row: EventRow) -> bool:
         return False
     if row.last_seq > last:
         lines = row.body.split(b"\n")[last + 1 - row.first_seq :]
-        put(conn, EventRow(row.run_id, last + 1, row.last_seq, row.epoch, b"\n".join(lines)))
+        put(conn, [EventRow(row.run_id, last + 1, row.last_seq, row.epoch, b"\n".join(lines))])
     return True
 
 
@@ -145,17 +155,6 @@ def heads(conn: Connection, run_ids: Sequence[RunId]) -> dict[RunId, Head]:
     return {
         RunId(run_id): Head(max(committed, stored or 0), over=completed_at is not None)
         for run_id, completed_at, committed, stored in conn.execute(query)
-    }
-
-
-def _is_there(conn: Connection, row: EventRow) -> bool:
-    found = conn.scalar(def _values(row: EventRow) -> dict[str, object]:
-    return {
-        "run_id": row.run_id,
-        "first_seq": row.first_seq,
-        "last_seq": row.last_seq,
-        "epoch": row.epoch,
-        "body": row.body,
     }
 
 
