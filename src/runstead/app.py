@@ -26,8 +26,9 @@ from runstead.api.services import Services
 from runstead.api.wire.events import encode
 from runstead.api.wire.runs import callback_json
 from runstead.clock import Clock, SystemClock
-from runstead.domain.run import Run
+from runstead.domain.run import BusyPolicy, Run
 from runstead.engine.engine import Engine
+from runstead.engine.tally import CountedExecutor
 from runstead.errors import CannotStart
 from runstead.events.embedded import EmbeddedLog
 from runstead.ids import Ids, RandomIds
@@ -42,7 +43,7 @@ from runstead.settings import Settings
 from runstead.store import actors, keys, runs
 from runstead.store.migrate import migrate
 from runstead.store.sqlite import SqliteDatabase
-from runstead.telemetry import configure, log
+from runstead.telemetry import Meter, configure, log
 from runstead.tools.builtin.conversation import CONVERSATION_TOOLS
 from runstead.tools.builtin.memory import MEMORY_TOOLS
 from runstead.tools.registry import Toolbox
@@ -94,13 +95,26 @@ def build(
     gateway = gateway or ProviderGateway(settings, clock)
     tools = Toolbox(db, (*MEMORY_TOOLS, *CONVERSATION_TOOLS), timeout_s=settings.tool_timeout_s)
     loop = AgentLoop(db, events, gateway, tools, clock, ids)
-    engine = Engine(settings, db, events, clock, ids, loop)
+    meter = Meter()
+    engine = Engine(settings, db, events, clock, ids, CountedExecutor(loop, meter))
+    meter.watch("runstead_leases_held", lambda: engine.owner.held)
     phase = Phase()
 
     async def render(run: Run) -> bytes:
         return callback_json(run, await outcome(events, run.id))
 
-    admission = Admission(db, clock, ids, events, encode, engine.dispatch, lambda: phase.stopping)
+    cancellation = Cancellation(db, events, clock, engine)
+    admission = Admission(
+        db,
+        clock,
+        ids,
+        events,
+        encode,
+        engine.dispatch,
+        lambda: phase.stopping,
+        end_soon=cancellation.end_soon,
+        busy_policy=BusyPolicy(settings.busy_policy),
+    )
     services = Services(
         settings=settings,
         clock=clock,
@@ -109,14 +123,15 @@ def build(
         log=events,
         gateway=gateway,
         admission=admission,
-        cancellation=Cancellation(db, events, clock, engine),
+        cancellation=cancellation,
         lifecycle=phase,
+        meter=meter,
     )
     return Server(
         services=services,
         engine=engine,
         callbacks=Callbacks(settings, db, clock, render),
-        retention=Retention(settings, db, events, clock),
+        retention=Retention(settings, db, events, clock, meter),
         phase=phase,
         api=create_api(services),
     )
@@ -136,6 +151,7 @@ async def running(server: Server) -> AsyncGenerator[Server]:
             chores = [
                 group.create_task(server.callbacks.run()),
                 group.create_task(server.retention.run()),
+                group.create_task(services.cancellation.run()),
             ]
             try:
                 yield server

@@ -19,6 +19,8 @@ _LETTA = {
     "RUNSTEAD_KEEPALIVE_S": "LETTA_KEEPALIVE_INTERVAL",
     "RUNSTEAD_MODEL_TIMEOUT_S": "LETTA_LLM_STREAM_TIMEOUT_SECONDS",
 }
+# Settings that take one of a few words.
+CHOICES = {"RUNSTEAD_BUSY_POLICY": ("wait", "refuse", "interrupt")}
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -71,6 +73,7 @@ class Settings:
     events_keep_s: float = 7 * 24 * 3600.0
     sweep_s: float = 300.0
     sqlite_synchronous: str = "NORMAL"
+    busy_policy: str = "wait"
 
     model_timeout_s: float = 600.0
     model_first_token_timeout_s: float = 120.0
@@ -120,11 +123,21 @@ def _read(name: str, text: str, kind: str) -> object:
             return float(text)
     except ValueError:
         raise Invalid(f"{name} must be a number, not {text!r}.") from None
+    if name in CHOICES:
+        return _chosen(name, text)
     if kind == "bool":
         return text.strip().lower() in {"1", "true", "yes", "on"}
     if kind == "Path":
         return Path(text).expanduser()
     return Secret(text) if kind.startswith("Secret") else text
+
+
+def _chosen(name: str, text: str) -> str:
+    allowed = CHOICES[name]
+    word = text.strip().lower()
+    if word not in allowed:
+        raise Invalid(f"{name} must be {', '.join(allowed[:-1])} or {allowed[-1]}, not {text!r}.")
+    return word
 
 
 # Provider, protocol, variable with the base URL, default base URL, variable with the key.

@@ -8,7 +8,7 @@ reads the store. There is one flush at a time for all runs: the busier the serve
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from weakref import WeakValueDictionary
 
 from runstead.domain.event import RunEvent
@@ -48,6 +48,11 @@ class Tape:
         if entries[-1].kind is Kind.USAGE:
             self.end = entries[-1].seq
         self.wake()
+
+    @property
+    def size_bytes(self) -> int:
+        """How much text is in memory."""
+        return self._bytes
 
     def after(self, seq: int) -> Sequence[Entry] | None:
         """The entries after number `seq`; None where memory does not reach back so far."""
@@ -282,6 +287,15 @@ class EmbeddedLog:
         if (tape := self._tapes.get(run_id)) is not None:
             tape.end = 0
             tape.wake()
+
+    def sizes(self) -> Mapping[str, float]:
+        """Runs whose newest events are in memory, and how many events and bytes those are."""
+        tapes = list(self._tapes.values())
+        return {
+            "tapes": len(tapes),
+            "entries": sum(len(tape.entries) for tape in tapes),
+            "bytes": sum(tape.size_bytes for tape in tapes),
+        }
 
     async def close(self) -> None:
         """Write what was emitted."""

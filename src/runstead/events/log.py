@@ -13,10 +13,10 @@ An event's text is made once, when it gets its number, by the `Encoder` that the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from runstead.domain.event import RunEvent
 from runstead.domain.run import Run
@@ -82,6 +82,15 @@ class Reader(Protocol):
 
         None when `timeout_s` passed, the log has ended, or all readers were released.
         """
+        ...
+
+
+@runtime_checkable
+class Sized(Protocol):
+    """A log that can say what it holds in memory."""
+
+    def sizes(self) -> Mapping[str, float]:
+        """Numbers by name, cheap to get."""
         ...
 
 

@@ -1,5 +1,7 @@
 """Ending runs on request: the wish is written first, then the owner is told; the answer is what became of the run.
 
+`end_soon` does not wait for the answer: a message that interrupts others is admitted at once, and `run` sees them end.
+
 Works in every state: a run that nobody owns is claimed only to be ended, and an owner that does not react within
 `PATIENCE_S` loses the run to who asked.
 """
@@ -19,9 +21,12 @@ from runstead.ids import AgentId, RunId
 from runstead.store import commit as commits
 from runstead.store import runs
 from runstead.store.database import Database
+from runstead.telemetry import log
 
 PATIENCE_S = 5.0
 RUNS_MAX = 100
+
+_log = log("cancel")
 
 
 class Stopper(Protocol):
@@ -40,6 +45,19 @@ class Cancellation:
         self._log = log
         self._clock = clock
         self._stopper = stopper
+        self._ending: asyncio.Queue[RunId] = asyncio.Queue()
+
+    async def run(self) -> None:
+        """See to it, for ever, that what was told to `end_soon` ends."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                group.create_task(self._insist(await self._ending.get()))
+
+    async def end_soon(self, run_ids: Sequence[RunId]) -> None:
+        """Tell the owners of runs whose cancel is written; who does not react in time loses the run, in the background."""
+        for run_id in run_ids:
+            await self._stopper.stop(run_id, force=False)
+            self._ending.put_nowait(run_id)
 
     async def cancel_runs(self, user: User, run_ids: Sequence[str]) -> dict[str, str]:
         """End these runs; per id `cancelled`, or `failed` where it is unknown or had ended otherwise before."""
@@ -77,6 +95,13 @@ class Cancellation:
             if await self._over(run.id):
                 break
         return await self._db.read(runs.find_run, user.id, run_id)
+
+    async def _insist(self, run_id: RunId) -> None:
+        try:
+            if not await self._over(run_id):
+                await self._stopper.stop(run_id, force=True)
+        except Exception as error:  # noqa: BLE001 - the cancel is written: the run's next owner ends it
+            _log.error("run could not be ended", run_id=run_id, exc_info=error)
 
     async def _over(self, run_id: RunId) -> bool:
         """Whether the run ended while one was patient."""
