@@ -108,8 +108,9 @@ class Retention:
                 break
             rows = await self._db.read(events.count_rows, [each.run_id for each in some])
             for batch in _batches(rows):
-                swept.rows += await self._db.write(events.delete_ended, batch, before)
-                swept.runs += len(batch)
+                if count := await self._db.write(events.delete_ended, batch, before):
+                    swept.rows += count
+                    swept.runs += len(batch)
             self._deleted_to = some[-1]
         else:
             return

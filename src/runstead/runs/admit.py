@@ -33,7 +33,7 @@ from runstead.store.events import EventRow
 
 Dispatch = Callable[[RunId], Awaitable[None]]
 # Told of runs whose cancel is written: see to it that they end.
-EndSoon = Callable[[Sequence[RunId]], Awaitable[None]]
+EndSoon = Callable[[Sequence[RunId]], None]
 
 ANSWERS_LOOKED_AT = 10
 KEY_CHARS_MAX = 255
@@ -153,8 +153,7 @@ class Admission:
             made = await self._db.write(_admit, new, run, inputs, first)
         if made.run is run:
             self._log.announce(run.id, Entry(1, Kind(chr(first.body[0])), first.body[1:]))
-            if made.interrupted:
-                await self._end_soon(made.interrupted)
+            self._end_soon(made.interrupted)
             await self._dispatch(run.id)
         return made.run
 

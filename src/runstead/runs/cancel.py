@@ -53,10 +53,9 @@ class Cancellation:
             while True:
                 group.create_task(self._insist(await self._ending.get()))
 
-    async def end_soon(self, run_ids: Sequence[RunId]) -> None:
-        """Tell the owners of runs whose cancel is written; who does not react in time loses the run, in the background."""
+    def end_soon(self, run_ids: Sequence[RunId]) -> None:
+        """See to the end of runs whose cancel is written, in the background: no failure of that is the caller's."""
         for run_id in run_ids:
-            await self._stopper.stop(run_id, force=False)
             self._ending.put_nowait(run_id)
 
     async def cancel_runs(self, user: User, run_ids: Sequence[str]) -> dict[str, str]:
@@ -90,16 +89,19 @@ class Cancellation:
         run = await self._db.write(runs.request_cancel, user.id, run_id, self._clock.now())
         if run is None or run.status.final:
             return run
-        for force in (False, True):
-            await self._stopper.stop(run.id, force=force)
-            if await self._over(run.id):
-                break
+        await self._stop(run.id)
         return await self._db.read(runs.find_run, user.id, run_id)
+
+    async def _stop(self, run_id: RunId) -> None:
+        """Tell the owner of a run whose cancel is written; one that does not react in time loses it."""
+        for force in (False, True):
+            await self._stopper.stop(run_id, force=force)
+            if await self._over(run_id):
+                break
 
     async def _insist(self, run_id: RunId) -> None:
         try:
-            if not await self._over(run_id):
-                await self._stopper.stop(run_id, force=True)
+            await self._stop(run_id)
         except Exception as error:  # noqa: BLE001 - the cancel is written: the run's next owner ends it
             _log.error("run could not be ended", run_id=run_id, exc_info=error)
 
