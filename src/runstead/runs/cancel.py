@@ -25,6 +25,7 @@ from runstead.telemetry import log
 
 PATIENCE_S = 5.0
 RUNS_MAX = 100
+ATTEMPTS_MAX = 5
 
 _log = log("cancel")
 
@@ -100,10 +101,14 @@ class Cancellation:
                 break
 
     async def _insist(self, run_id: RunId) -> None:
-        try:
-            await self._stop(run_id)
-        except Exception as error:  # noqa: BLE001 - the cancel is written: the run's next owner ends it
-            _log.error("run could not be ended", run_id=run_id, exc_info=error)
+        for _ in range(ATTEMPTS_MAX):
+            try:
+                await self._stop(run_id)
+            except Exception as error:  # noqa: BLE001 - tried again; at last the run's next owner sees the cancel
+                _log.warning("run could not be ended yet", run_id=run_id, exc_info=error)
+                await asyncio.sleep(PATIENCE_S)
+            else:
+                return
 
     async def _over(self, run_id: RunId) -> bool:
         """Whether the run ended while one was patient."""
