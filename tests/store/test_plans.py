@@ -12,10 +12,10 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.dml import Delete, Update
 
-from runstead.store import agents, blocks, events, idempotency, messages, runs, steps
+from runstead.store import agents, blocks, events, idempotency, lines, messages, runs, steps
 from runstead.store.migrate import migrate
 
-MODULES = (agents, blocks, events, idempotency, messages, runs, steps)
+MODULES = (agents, blocks, events, idempotency, lines, messages, runs, steps)
 
 
 def prepared() -> Iterator[tuple[ModuleType, str, Executable]]:
