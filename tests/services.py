@@ -27,6 +27,8 @@ import pytest
 import redis
 from sqlalchemy.engine import make_url
 
+from runstead.store.migrate import migrate
+
 START_S = 30.0
 STOP_S = 20.0
 POLL_S = 0.01
@@ -182,11 +184,12 @@ class PostgresServer(Service):
         """The URL of one of its databases."""
         return f"postgresql://{POSTGRES_USER}@127.0.0.1:{self.port}/{database}"
 
-    def new_database(self) -> str:
-        """The URL of a database that has nothing in it."""
+    def new_database(self, like: str | None = None) -> str:
+        """The URL of a new database: one that has nothing in it, or the same as the one at the URL `like`."""
         self._made += 1
         name = f"test_{self._made}"
-        self.sql(f"CREATE DATABASE {name}")
+        template = "" if like is None else f" TEMPLATE {make_url(like).database}"
+        self.sql(f"CREATE DATABASE {name}{template}")
         return self.url_of(name)
 
     def drop_database(self, url: str) -> None:
@@ -275,9 +278,9 @@ class RedisServer(Service):
 
 
 @contextmanager
-def database_of(server: PostgresServer) -> Generator[str]:
-    """The URL of an empty database that is gone afterwards."""
-    url = server.new_database()
+def database_of(server: PostgresServer, like: str | None = None) -> Generator[str]:
+    """The URL of a database that is gone afterwards: empty, or a copy of one that nobody is connected to."""
+    url = server.new_database(like)
     try:
         yield url
     finally:
@@ -295,6 +298,21 @@ def postgres_server() -> Iterator[PostgresServer]:
 def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     """The URL of an empty database of this test's own."""
     with database_of(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_tables(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of a database with empty tables: to be copied, or to be used in transactions that are rolled back."""
+    with database_of(postgres_server) as url:
+        migrate(url)
+        yield url
+
+
+@pytest.fixture
+def postgres_store_url(postgres_server: PostgresServer, postgres_tables: str) -> Iterator[str]:
+    """The URL of a database of this test's own, with empty tables."""
+    with database_of(postgres_server, postgres_tables) as url:
         yield url
 
 
