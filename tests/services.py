@@ -1,7 +1,7 @@
 """Real services in processes of their own, to be killed: PostgreSQL and Redis on a free port of 127.0.0.1.
 
-Each has its data in a temporary folder and goes when its `with` block ends. They are fast, not durable (no fsync, nothing
-saved), unless a test asks. `stall` stops every process of the service without telling anybody, as a machine that hangs does.
+Each has its data in a temporary folder and goes when its `with` block ends. PostgreSQL keeps what it acknowledged through a
+kill of its processes, not of the machine (no fsync); Redis comes back empty unless a test asks. `stall` stops every process of the service without telling anybody, as a machine that hangs does.
 """
 
 from __future__ import annotations
@@ -161,16 +161,15 @@ class Service(ABC):
 
 
 class PostgresServer(Service):
-    """PostgreSQL as Debian installs it. `durable`: it keeps what it acknowledged through a kill of the machine."""
+    """PostgreSQL as Debian installs it."""
 
     name = "postgres"
 
-    def __init__(self, *, durable: bool = False) -> None:
+    def __init__(self) -> None:
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda p: int(p.parts[4]))
         on_path = shutil.which("postgres")
         self._bin = Path(needed(str(found[-1]) if found else on_path, "PostgreSQL")).parent
         super().__init__()
-        self._durable = durable
         self._made = 0
         if self._account is not None:
             shutil.chown(self.folder, self._account)
@@ -224,9 +223,8 @@ class PostgresServer(Service):
             "port": self.port,
             "unix_socket_directories": "",
             "max_connections": CONNECTIONS,
-            "fsync": "on" if self._durable else "off",
-            "synchronous_commit": "on" if self._durable else "off",
-            "full_page_writes": "on" if self._durable else "off",
+            "fsync": "off",
+            "full_page_writes": "off",
             "shared_buffers": "32MB",
             "autovacuum": "off",
         }

@@ -36,10 +36,8 @@ SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg", "postgresql+pg8000", 
 
 # A deadlock, or two transactions that cannot both be: nothing was done, and another try is likely to succeed.
 _CONFLICTS = {"40001", "40P01"}
-# The server ends the connection, is not up yet, or cut a transaction that waited too long for us.
-_LOST = {"57P01", "57P02", "57P03", "53300"}
-# It ended a transaction that waited too long for us: whatever was sent after that arrived nowhere.
-_CUT = {"25P03", "57P05"}
+# The server ends the connection, is not up yet, takes no more, or cut a transaction that waited too long for us.
+_LOST = {"57P01", "57P02", "57P03", "57P05", "25P03", "53300"}
 # A lock or a statement took longer than an operation may: nothing was done.
 _SLOW = {"55P03", "57014"}
 # What libpq knows of a URL and this driver would send to the server as a setting of its own.
@@ -116,7 +114,7 @@ def engine_of(url: str, *, pool_size: int, timeout_s: float) -> AsyncEngine:
 
 def _forget_the_dead(context: Any) -> None:
     # The server's farewell arrives as an ordinary error; what it says holds for the whole pool.
-    if getattr(context.original_exception, "sqlstate", None) in _LOST | _CUT:
+    if getattr(context.original_exception, "sqlstate", None) in _LOST:
         context.is_disconnect = True
 
 
@@ -231,7 +229,7 @@ class PostgresDatabase:
         """What an error of the driver means for who asked."""
         state = cast("str | None", getattr(error.orig, "sqlstate", None))
         if error.connection_invalidated or state in _LOST:
-            if sent and state not in _CUT:
+            if sent:
                 return OutcomeUnknown(
                     f"PostgreSQL at {self._place} was lost while it stored this, and nobody can say whether it did:"
                     " look before you send it again."
