@@ -1,7 +1,8 @@
 """Real services in processes of their own, to be killed: PostgreSQL and Redis on a free port of 127.0.0.1.
 
 Each has its data in a temporary folder and goes when its `with` block ends. PostgreSQL keeps what it acknowledged through a
-kill of its processes, not of the machine (no fsync); Redis comes back empty unless a test asks. `stall` stops every process of the service without telling anybody, as a machine that hangs does.
+kill of its processes, not of the machine (no fsync); Redis comes back empty unless a test asks. `stall` stops every process
+of a service without telling anybody, as a machine that hangs does.
 """
 
 from __future__ import annotations

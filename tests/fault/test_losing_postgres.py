@@ -156,7 +156,7 @@ async def test_a_short_stall_is_only_waited_for(server: PostgresServer, db: Post
 async def test_an_outcome_that_nobody_knows_is_told_as_such(
     server: PostgresServer, db: PostgresDatabase
 ) -> None:
-    """The connection is lost while the commit is under way: the error says that it may have happened; nothing is repeated."""
+    """The connection is lost while the commit is under way: the error says that it may have happened, once."""
 
     def slow_commit(conn: Connection) -> None:
         conn.execute(

@@ -11,6 +11,7 @@ Imported only where the database is PostgreSQL: neither the driver nor the async
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
@@ -32,6 +33,7 @@ CONNECT_S = 5.0
 CONNECTION_AGE_S = 1800
 CONFLICTS_MAX = 5
 STATEMENTS_KEPT = 500
+UNREADABLE = "a URL that cannot be read"
 SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg", "postgresql+pg8000", "postgresql+psycopg")
 
 # A deadlock, or two transactions that cannot both be: nothing was done, and another try is likely to succeed.
@@ -46,6 +48,7 @@ _CLIENT_ONLY = (
     "keepalives_idle", "keepalives_interval", "load_balance_hosts", "prepared_statement_cache_size",
     "require_auth", "sslcompression", "sslsni", "tcp_user_timeout",
 )  # fmt: skip
+_PLACE = re.compile(r"([\w.\-/]+|\[[0-9A-Fa-f:.%]+\])(:\d+)?")
 _NETWORK = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 _log = log("store")
@@ -64,9 +67,11 @@ def is_postgres(url: str) -> bool:
 
 
 def place_of(url: str) -> str:
-    """Host and port of a URL, for people: no user, no password."""
+    """Host and port of a URL, for people: no user, no password, also where a password was not written as URLs ask."""
     parts = urlsplit(url)
     place = parts.netloc.rpartition("@")[2] or dict(parse_qsl(parts.query)).get("host", "localhost")
+    if "@" in parts.path or not all(map(_PLACE.fullmatch, place.split(","))):
+        return UNREADABLE
     return place if ":" in place.rpartition("]")[2] else f"{place}:5432"
 
 
@@ -284,7 +289,7 @@ def _reason(error: BaseException | None) -> str:
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
     if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
+        return error.strerror or str(error) or type(error).__name__
     cause = error.orig if isinstance(error, DBAPIError) else error
     text = str(cause).partition("\n")[0]
     return text.rpartition(">: ")[2] or type(cause).__name__
