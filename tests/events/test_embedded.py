@@ -9,7 +9,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import pytest
 from sqlalchemy import Connection
-from tests.events.bench import LogBench, drained, encode, said
+from tests.events.bench import LogBench, LogPlace, drained, encode, said
 from tests.world import wait_until
 
 from runstead.errors import StaleEpoch, Unavailable
@@ -57,7 +57,7 @@ class SlowStore:
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[LogBench]:
     """A log over a store of its own."""
-    made = await LogBench.open(tmp_path)
+    made = await LogBench.open(LogPlace.in_folder(tmp_path))
     yield made
     await made.close()
 

@@ -66,14 +66,11 @@ class EmbeddedJournal(Pen):
 class EmbeddedLog(StoredLog):
     """Every run's events in the store's database."""
 
-    hot_id = None
-
     def __init__(self, db: Database, encode: Encoder) -> None:
         super().__init__(db, encode)
         self._dirty: dict[Pen, None] = {}
         self._flush: asyncio.Task[None] | None = None
         self._broken: asyncio.Event | None = None
-        self._closed = False
 
     async def run(self) -> None:
         """Nothing: this process hears of every event as it writes it."""
@@ -86,14 +83,23 @@ class EmbeddedLog(StoredLog):
             journal.inherited = await self.range(run.id, claim.committed_seq, run.last_seq)
         return journal
 
+    @property
+    def lingering(self) -> int:
+        """Nobody else goes on with a run, so nobody waits for that."""
+        return 0
+
     def lay_down(self, journal: Journal) -> None:
         """Nothing: what was emitted is on its way to the store, which refuses an old owner."""
 
-    async def close(self) -> None:
-        """Write what was emitted."""
-        self._closed = True
+    async def flushed(self) -> None:
+        """Wait until everything that was emitted is kept."""
         while self._flush is not None:
             await self._flush
+
+    async def close(self) -> None:
+        """Write what was emitted."""
+        self._closing = True
+        await self.flushed()
 
     async def mended(self) -> None:
         """Wait while events that were emitted before cannot be written: nothing may overtake them."""
@@ -141,7 +147,7 @@ class EmbeddedLog(StoredLog):
                 try:
                     return await self.db.write(rows.append, batch)
                 except Unavailable:
-                    if self._closed:
+                    if self._closing:
                         raise
                     self._broken = self._broken or asyncio.Event()
                 await asyncio.sleep(COMMIT_RETRY_S)

@@ -13,7 +13,7 @@ An event's text is made once, when it gets its number, by the `Encoder` that the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -50,6 +50,21 @@ class Entry:
         return cls(seq, Kind(chr(line[0])), line[1:])
 
 
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Events of one run to add to a hot log, by its owner number `epoch`. `anew`: whatever it holds of the run is of no use.
+
+    Entries up to `stored_seq` are in the store too and need not stay. `over`: these are the run's last.
+    """
+
+    run_id: RunId
+    epoch: int
+    entries: Sequence[Entry]
+    stored_seq: int
+    anew: bool = False
+    over: bool = False
+
+
 # None: this event is not for this run's readers (its request asks for other message types); it gets no number.
 Encoder = Callable[[RunEvent, Run, int], "tuple[Kind, bytes] | None"]
 
@@ -76,7 +91,14 @@ class Journal(Protocol):
         ...
 
     async def commit(self, change: Change) -> None:
-        """Write a change and its events, after all emitted before, in one commit. Raises `StaleEpoch`, nothing written."""
+        """Write a change and its events, after all emitted before, in one commit. Raises `StaleEpoch`, nothing written.
+
+        While the store is away it is tried again, until the journal is lost.
+        """
+        ...
+
+    def lose(self) -> None:
+        """Nothing more is taken: the run is no longer this owner's."""
         ...
 
 
@@ -86,6 +108,11 @@ class Reader(Protocol):
     @property
     def ended(self) -> bool:
         """Whether there is nothing more: the run is over (or deleted) and its last event was given."""
+        ...
+
+    @property
+    def released(self) -> bool:
+        """Whether it is told to go, where it stands: this process stops."""
         ...
 
     async def next(self, timeout_s: float | None) -> Sequence[Entry]:
@@ -104,6 +131,11 @@ class EventLog(Protocol):
         """Which hot log new events go to; None where there is none, or it cannot be reached."""
         ...
 
+    @property
+    def missing(self) -> str | None:
+        """What this log was given and cannot reach, for a person to read; None where all is there."""
+        ...
+
     async def journal(self, claim: Claim) -> Journal:
         """The pen for a run that was just claimed. Raises `StaleEpoch` where it has another owner by now."""
         ...
@@ -116,8 +148,15 @@ class EventLog(Protocol):
         """A run was admitted with this first event, which is durable: readers need not ask the store for it."""
         ...
 
-    async def reader(self, run_id: RunId, after: int) -> Reader:
-        """A reader that has everything up to number `after`. Raises `NotFound`, or `Gone` where the events were swept."""
+    async def open(self) -> None:
+        """Look whether what it needs is there; it works also where it is not."""
+        ...
+
+    async def reader(self, run_id: RunId, after: int, *, lingers: bool = False) -> Reader:
+        """A reader that has everything up to number `after`. One that `lingers` is let go last: it cannot come back.
+
+        Raises `NotFound`, or `Gone` where the events were swept.
+        """
         ...
 
     async def fold(self, run_ids: Sequence[RunId]) -> None:
@@ -125,22 +164,33 @@ class EventLog(Protocol):
         ...
 
     @property
-    def released(self) -> bool:
-        """Whether readers are told to go: this process stops."""
+    def lingering(self) -> int:
+        """How many readers there are that cannot come back, and whose run another process may go on with."""
         ...
 
-    def release(self) -> None:
-        """Let every reader go, where it stands: it can come back with its number, here or elsewhere."""
+    def release(self, *, lingering: bool = True) -> None:
+        """Let every reader go, where it stands: it can come back with its number, here or elsewhere.
+
+        Those that linger are let go only where `lingering` says so.
+        """
         ...
 
     def forget(self, run_id: RunId) -> None:
         """The run was deleted: end its readers."""
         ...
 
+    async def sizes(self) -> Mapping[str, float]:
+        """How much of the log is where, by name."""
+        ...
+
     async def run(self) -> None:
         """What the log does beside reading and writing, for as long as the server runs."""
         ...
 
+    async def flushed(self) -> None:
+        """Wait until everything that was emitted is kept."""
+        ...
+
     async def close(self) -> None:
-        """Write what was emitted."""
+        """Write what was emitted, then take no more."""
         ...

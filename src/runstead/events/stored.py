@@ -6,7 +6,7 @@ How events get onto the tapes is each log's own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 from runstead.errors import Gone, NotFound
 from runstead.events.journal import entries_of
@@ -29,15 +29,38 @@ class StoredLog:
         self._tapes: WeakValueDictionary[RunId, Tape] = WeakValueDictionary()
         self._announced: dict[RunId, Tape] = {}
         self._released = False
+        self._closing = False
+        self._lingering: WeakSet[TapeReader] = WeakSet()
+
+    @property
+    def hot_id(self) -> str | None:
+        """There is no hot log."""
+        return None
+
+    @property
+    def missing(self) -> str | None:
+        """Nothing is missing: the store is all it has."""
+        return None
 
     @property
     def released(self) -> bool:
         """Whether readers are told to go."""
         return self._released
 
-    def release(self) -> None:
-        """Let every reader go."""
+    @property
+    def closing(self) -> bool:
+        """Whether all of them are, also those that cannot come back."""
+        return self._closing
+
+    @property
+    def lingering(self) -> int:
+        """How many readers there are that cannot come back."""
+        return sum(not reader.ended for reader in self._lingering)
+
+    def release(self, *, lingering: bool = True) -> None:
+        """Let every reader go; those that cannot come back only where `lingering` says so."""
         self._released = True
+        self._closing = self._closing or lingering
         for tape in list(self._tapes.values()):
             tape.wake()
 
@@ -52,7 +75,10 @@ class StoredLog:
     def attend(self, run_id: RunId, tape: Tape, seq: int) -> None:
         """Somebody waits for what follows `seq`; by itself this log hears of everything it must tell."""
 
-    async def reader(self, run_id: RunId, after: int) -> TapeReader:
+    async def open(self) -> None:
+        """Nothing: the store is open."""
+
+    async def reader(self, run_id: RunId, after: int, *, lingers: bool = False) -> TapeReader:
         """A reader that has everything up to number `after`."""
         tape = self.tape(run_id)  # before the look at the run, so that its end cannot be missed
         if tape.end is None and not tape.entries:
@@ -60,7 +86,9 @@ class StoredLog:
             if run is None:
                 raise NotFound("Run not found")
             tape.learn(run.last_seq, end=run.last_seq if run.status.final else None)
-        reader = TapeReader(self, run_id, tape, after)
+        reader = TapeReader(self, run_id, tape, after, lingers=lingers)
+        if lingers:
+            self._lingering.add(reader)
         if tape.end is not None and not tape.entries and not reader.ended:
             await self._require_kept(run_id, after)
         return reader

@@ -112,6 +112,11 @@ class Shelf(Protocol):
         """Whether readers are told to go."""
         ...
 
+    @property
+    def closing(self) -> bool:
+        """Whether those are told so too that would rather stay."""
+        ...
+
     async def stored(self, run_id: RunId, after: int) -> Sequence[Entry]:
         """Durable events after number `after`, in order and without a gap; some, where there are many."""
         ...
@@ -122,10 +127,11 @@ class Shelf(Protocol):
 
 
 class TapeReader:
-    """One reader's place."""
+    """One reader's place. One that `lingers` cannot come back: it is told to go as late as possible."""
 
-    def __init__(self, shelf: Shelf, run_id: RunId, tape: Tape, after: int) -> None:
+    def __init__(self, shelf: Shelf, run_id: RunId, tape: Tape, after: int, *, lingers: bool = False) -> None:
         self._shelf = shelf
+        self._lingers = lingers
         self._run_id = run_id
         self._tape = tape
         self._seq = after
@@ -134,6 +140,11 @@ class TapeReader:
     def ended(self) -> bool:
         """Whether the run's last event was given."""
         return self._tape.end is not None and self._seq >= self._tape.end
+
+    @property
+    def released(self) -> bool:
+        """Whether it is told to go, because this process stops."""
+        return self._shelf.closing if self._lingers else self._shelf.released
 
     async def next(self, timeout_s: float | None) -> Sequence[Entry]:
         """The next events, all that are ready. Raises `Gone` where they were swept while they were read."""
@@ -144,13 +155,13 @@ class TapeReader:
                 if entries:
                     self._seq = entries[-1].seq
                     return entries
-                if self._shelf.released:
+                if self.released:
                     break
                 self._shelf.attend(self._run_id, self._tape, self._seq)
                 if not await self._woken(waiter, timeout_s):
                     break
             except Unavailable:  # the store cannot be asked now; what is durable is still there when it can
-                if self._shelf.released or not await self._woken(waiter, min(timeout_s or RETRY_S, RETRY_S)):
+                if self.released or not await self._woken(waiter, min(timeout_s or RETRY_S, RETRY_S)):
                     break
             finally:
                 self._tape.leave(waiter)

@@ -116,6 +116,11 @@ class Admission:
         """
         if self._stopping():
             raise Unavailable("The server is stopping; send the request again in a moment.")
+        if new.background and (missing := self._log.missing) is not None:
+            raise Unavailable(
+                f"{missing}, and background runs are not taken without it; send the request again in a moment,"
+                " or wait for the answer."
+            )
         run = self._run(new)
         first = self._first(run)
         inputs = tuple(self._message(run, given) for given in new.inputs)

@@ -48,6 +48,16 @@ _APPEND = {
     for dialect, statement in (("sqlite", sqlite.insert(table)), ("postgresql", postgresql.insert(table)))
 }
 _INSERT = insert(table)
+# Locked where the database knows locks: no claim may come between this look and what is written by it.
+_OWNED = (
+    select(runs.c.id)
+    .where(
+        runs.c.id == bindparam("run_id"),
+        runs.c.epoch == bindparam("epoch"),
+        runs.c.status == RunStatus.RUNNING.value,
+    )
+    .with_for_update()
+)
 _ARE_THERE = select(table.c.run_id, table.c.first_seq, table.c.last_seq, table.c.epoch).where(
     tuple_(table.c.run_id, table.c.first_seq).in_(bindparam("places", expanding=True))
 )
@@ -107,6 +117,44 @@ def _values(row: EventRow) -> dict[str, object]:
         "last_seq": row.last_seq,
         "epoch": row.epoch,
         "body": row.body,
+    }
+
+
+def extend(conn: Connection, rows: Sequence[EventRow]) -> list[EventRow]:
+    """Add what is not there yet of rows of active runs: asking again changes nothing. Gives those that were refused.
+
+    Refused is a row whose run has another owner or is over, and one that would leave a gap.
+    """
+    return [row for row in rows if not _extend(conn, row)]
+
+
+def _extend(conn: Connection, row: EventRow) -> bool:
+    if conn.scalar(_OWNED, {"run_id": row.run_id, "epoch": row.epoch}) is None:
+        return False
+    last = last_seq(conn, row.run_id)
+    if row.first_seq > last + 1:
+        return False
+    if row.last_seq > last:
+        lines = row.body.split(b"\n")[last + 1 - row.first_seq :]
+        put(conn, [EventRow(row.run_id, last + 1, row.last_seq, row.epoch, b"\n".join(lines))])
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How far a run's log is in the store, and whether that is its end."""
+
+    last_seq: int
+    over: bool
+
+
+def heads(conn: Connection, run_ids: Sequence[RunId]) -> dict[RunId, Head]:
+    """How far the logs of these runs are; those that do not exist are left out."""
+    newest = select(func.max(table.c.last_seq)).where(table.c.run_id == runs.c.id).scalar_subquery()
+    query = select(runs.c.id, runs.c.completed_at, runs.c.last_seq, newest).where(runs.c.id.in_(run_ids))
+    return {
+        RunId(run_id): Head(max(committed, stored or 0), over=completed_at is not None)
+        for run_id, completed_at, committed, stored in conn.execute(query)
     }
 
 

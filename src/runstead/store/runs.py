@@ -199,6 +199,17 @@ def renew_leases(
     return {RunId(run_id): Held(epoch, asked is not None) for run_id, epoch, asked in rows}
 
 
+def owners(conn: Connection) -> list[str]:
+    """The names of all processes that own runs."""
+    return list(conn.scalars(select(table.c.owner).where(ACTIVE_ONLY, table.c.owner.is_not(None)).distinct()))
+
+
+def disown(conn: Connection, dead: Sequence[str]) -> int:
+    """Take their runs from processes that are known to be dead. Gives how many."""
+    mine = (ACTIVE_ONLY, table.c.owner.in_(dead))
+    return conn.execute(update(table).where(*mine).values(owner=None, lease_until=None)).rowcount
+
+
 def disown_all(conn: Connection) -> int:
     """Take every active run from its owner. Only for a process that knows that no other one lives."""
     return conn.execute(
