@@ -73,7 +73,7 @@ async def _migrate_postgres(url: str) -> None:
         await db.write(make_current)
     except Unavailable as error:
         raise CannotStart(error.detail) from error
-    except ValueError as error:  # its text may hold a part of the password
+    except ValueError:  # its text may hold a part of the password
         raise CannotStart(
             "The database's URL cannot be read: write postgresql://user:password@host:port/name,"
             " with %40 for an @ in the password and %2F for a slash."
