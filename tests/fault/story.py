@@ -49,7 +49,7 @@ class Plan:
     """What a process does, and where it gets its signal: the `nth` time that it reaches the point `at`; "" is nowhere.
 
     `begins`: it sends the message; otherwise it works on what it finds. `drains`: the point at which it is told to stop,
-    and where it then stays.
+    and where it then stays. `shares`: another process may work on the same database, so it takes no run from anybody.
     """
 
     at: str = ""
@@ -62,6 +62,7 @@ class Plan:
     on_interrupt: OnInterrupt = "rerun"
     lease_s: float = 15.0
     callback_url: str | None = None
+    shares: bool = False
 
 
 class Points:
@@ -71,6 +72,7 @@ class Points:
         self._plan = plan
         self._reached: Counter[str] = Counter()
         self.armed = False
+        self.signalled = False
         self.drain: Callable[[], None] = lambda: None
 
     def reach(self, name: str) -> None:
@@ -79,6 +81,7 @@ class Points:
             return
         self._reached[name] += 1
         if (name, self._reached[name]) == (self._plan.at, self._plan.nth):
+            self.signalled = True
             os.kill(os.getpid(), self._plan.signal)
 
     async def stay(self, name: str) -> None:
@@ -95,12 +98,15 @@ class WatchedDatabase(SqliteDatabase):
     points: Points
     refusals: Path
     appends: int
+    shared: bool
 
     async def write(
         self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Write, and say so."""
         name = getattr(query, "__name__", "?").strip("_")
+        if name == "disown_all" and self.shared:
+            return cast("T", 0)
 
         def inside(conn: Connection, *args: P.args, **kwargs: P.kwargs) -> T:
             value = query(conn, *args, **kwargs)
@@ -288,14 +294,21 @@ async def stage(folder: Path, plan: Plan) -> AsyncGenerator[Stage]:
 
 
 def _wired(folder: Path, plan: Plan) -> Stage:
-    settings = Settings(data_dir=folder, drain_s=0.0, lease_s=plan.lease_s, callback_timeout_s=0.1)
+    settings = Settings(
+        data_dir=folder,
+        drain_s=0.0,
+        lease_s=plan.lease_s,
+        reconcile_s=plan.lease_s / 3,
+        callback_timeout_s=0.1,
+    )
     migrate(settings.database)
     points = Points(plan)
     model = PacedModel(points, plan)
     server = build(settings, gateway=model)
     watched = cast("WatchedDatabase", server.services.db)
     watched.__class__ = WatchedDatabase
-    watched.points, watched.refusals, watched.appends = points, folder / "refusals", 0
+    watched.points, watched.refusals = points, folder / "refusals"
+    watched.appends, watched.shared = 0, plan.shares
     model.appends = lambda: watched.appends
     points.drain = server.engine.shut_down
     loop = cast("AgentLoop", server.engine.owner._executor)
@@ -343,9 +356,22 @@ async def _rehearse(folder: Path) -> None:
 
 async def _play(folder: Path, plan: Plan) -> None:
     async with stage(folder, plan) as s:
+        if plan.shares:
+            await _lose(s)
+            return
         if plan.begins:
             await s.begin()
         await s.all_over(10.0)
         if plan.callback_url is not None:
             await s.server.callbacks.deliver_due()
         await s.pack()
+
+
+async def _lose(s: Stage) -> None:
+    """Begin, be stopped, wake up, and end once the run is no longer held. Who reads here waits for what will not come."""
+    reading = asyncio.get_running_loop().create_task(s.begin())
+    try:
+        await wait_until(lambda: s.points.signalled and not s.server.engine.owner.held, "the run being lost")
+    finally:
+        reading.cancel()
+        await asyncio.wait({reading})
