@@ -29,7 +29,7 @@ from runstead.llm.scripted import Cue, ScriptedGateway
 from runstead.llm.types import CallDelta, Delta, Finish, ModelRequest, TextDelta
 from runstead.loop.loop import AgentLoop
 from runstead.settings import Settings
-from runstead.store import actors
+from runstead.store import actors, events
 from runstead.store.migrate import migrate
 from runstead.store.sqlite import SqliteDatabase
 from runstead.tools.registry import Arguments, BuiltinTool, ToolContext
@@ -63,6 +63,7 @@ class Plan:
     lease_s: float = 15.0
     callback_url: str | None = None
     shares: bool = False
+    synchronous: str = "NORMAL"
 
 
 class Points:
@@ -99,6 +100,7 @@ class WatchedDatabase(SqliteDatabase):
     refusals: Path
     appends: int
     shared: bool
+    acknowledged: Callable[[str, tuple[object, ...]], None]
 
     async def write(
         self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -123,6 +125,7 @@ class WatchedDatabase(SqliteDatabase):
             self.appends += 1
             if value:
                 self._note(f"{name}: refused")
+        self.acknowledged(name, args)
         self.points.reach(f"{name}, after")
         return value
 
@@ -163,17 +166,18 @@ class PacedModel(ScriptedGateway):
         if request.messages[-1].role is Role.TOOL:
             return [TextDelta(piece) for piece in LAST_PIECES]
         # Another attempt gives its calls other ids, as models do.
-        call = CallDelta(0, f"call-{os.getpid()}", TOOL)
+        call = CallDelta(0, f"call-{os.getpid()}-{len(self.requests)}", TOOL)
         return [*(TextDelta(p) for p in FIRST_PIECES), call, CallDelta(0, arguments='{"query": "x"}')]
 
 
 class Client:
     """Sends the message, and keeps what it is given in a file, byte by byte."""
 
-    def __init__(self, server: Server, points: Points, kept: Path) -> None:
+    def __init__(self, server: Server, points: Points, kept: Path, key: str) -> None:
         self._server = server
         self._points = points
         self._kept = kept
+        self._key = key
         self._woken = asyncio.Event()
         self.frames = 0
 
@@ -185,7 +189,7 @@ class Client:
 
     async def post(self, path: str, body: bytes) -> None:
         """Send a request and read its answer to the end."""
-        headers = [(b"content-type", b"application/json"), (b"idempotency-key", KEY.encode())]
+        headers = [(b"content-type", b"application/json"), (b"idempotency-key", self._key.encode())]
         scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -228,6 +232,7 @@ class Stage:
         self.folder = folder
         self.server = server
         self.model = model
+        self.database = cast("WatchedDatabase", server.services.db)
         self.points = points
         self._plan = plan
 
@@ -241,11 +246,11 @@ class Stage:
         self.points.armed = True
         await self.send("seen")
 
-    async def send(self, kept: str) -> None:
-        """Send the message, the same each time, and keep the answer in a file of that name."""
+    async def send(self, kept: str, key: str = KEY) -> None:
+        """Send the message, the same each time, and keep the answer in a file of that name. Another key: another run."""
         agent = (self.folder / "agent").read_text()
         plan = self._plan
-        client = Client(self.server, self.points, self.folder / kept)
+        client = Client(self.server, self.points, self.folder / kept, key)
         how = {"stream_tokens": plan.stream_tokens, "background": True}
         path = f"/v1/agents/{agent}/messages/stream"
         if plan.callback_url is not None:
@@ -265,10 +270,13 @@ class Stage:
         await wait_for(over, "the end of all runs", within_s)
 
     async def pack(self) -> None:
-        """Pack the events of what ended, at once."""
-        owner = self.server.engine.owner
-        await wait_until(lambda: bool(owner._ended) and not owner.held, "the run being settled")
-        await owner.fold_ended()
+        """Pack the events of what ended, without waiting for the time at which that is done."""
+
+        async def packed() -> bool:
+            await self.server.engine.owner.fold_ended()
+            return not await self.database.read(events.unfolded, 1)
+
+        await wait_for(packed, "all events being packed")
 
 
 def active(conn: Connection) -> list[RunId]:
@@ -300,6 +308,7 @@ def _wired(folder: Path, plan: Plan) -> Stage:
         lease_s=plan.lease_s,
         reconcile_s=plan.lease_s / 3,
         callback_timeout_s=0.1,
+        sqlite_synchronous=plan.synchronous,
     )
     migrate(settings.database)
     points = Points(plan)
@@ -309,6 +318,7 @@ def _wired(folder: Path, plan: Plan) -> Stage:
     watched.__class__ = WatchedDatabase
     watched.points, watched.refusals = points, folder / "refusals"
     watched.appends, watched.shared = 0, plan.shares
+    watched.acknowledged = lambda _name, _args: None
     model.appends = lambda: watched.appends
     points.drain = server.engine.shut_down
     loop = cast("AgentLoop", server.engine.owner._executor)
