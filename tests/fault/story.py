@@ -143,6 +143,9 @@ class PacedModel(ScriptedGateway):
         self._plan = plan
         self.client: Client | None = None
         self.appends: Callable[[], int] = lambda: 0
+        self.may_end = asyncio.Event()
+        self.may_end.set()
+        self.held_up = False
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
         """Answer, with a point before, between and after the pieces."""
@@ -150,6 +153,8 @@ class PacedModel(ScriptedGateway):
         async for delta in super().stream(request):
             if isinstance(delta, Finish):
                 await self._points.stay("model, all said")
+                self.held_up = not self.may_end.is_set()
+                await self.may_end.wait()
             seen = self.client.frames if self.client else self.appends()
             yield delta
             if isinstance(delta, TextDelta | CallDelta):

@@ -22,6 +22,7 @@ from tests.fault.left import (
 )
 from tests.fault.nursery import Nursery
 from tests.fault.story import Plan, stage
+from tests.world import wait_until
 
 from runstead.clock import SystemClock
 from runstead.store.codec import from_us
@@ -46,9 +47,10 @@ STALLS = [
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("over", [True, False], ids=["the run is over", "the run goes on"])
 @pytest.mark.parametrize(("plan", "refused", "effects"), STALLS)
 async def test_who_wakes_up_too_late_writes_nothing(
-    nursery: Nursery, folder: Path, plan: Plan, refused: str, effects: int
+    nursery: Nursery, folder: Path, plan: Plan, refused: str, effects: int, over: bool
 ) -> None:
     """Its append and its commit are refused; transcript and log are those of the second process alone."""
     fate = await asyncio.to_thread(nursery.play, folder, plan)
@@ -56,20 +58,26 @@ async def test_who_wakes_up_too_late_writes_nothing(
     second = Plan(begins=False, shares=True, lease_s=LEASE_S, stream_tokens=plan.stream_tokens)
     async with stage(folder, second) as s:
         s.points.armed = False
-        leased_until = from_us(await s.server.services.db.read(lease))
-        await s.all_over(TAKEN_OVER_WITHIN_S)
-        before = await left_by(s)
-        assert 2 == before.run.epoch
+        leased_until = from_us(await s.database.read(lease))
+        if over:
+            await s.all_over(TAKEN_OVER_WITHIN_S)
+        else:
+            s.model.may_end.clear()
+            await wait_until(lambda: s.model.held_up, "the takeover", TAKEN_OVER_WITHIN_S)
         assert SystemClock().now() > leased_until
-        made = [step.created_at for step in before.steps if step.attempt == 2]
-        assert all(at >= leased_until for at in made), "nobody took it before its lease was over"
+        before = await s.database.read(rows)
 
         fate = await asyncio.to_thread(nursery.resume, fate)
 
         assert (0, 0) == (fate.signal, fate.code), (folder / "child.log").read_text()
         assert [refused] == (folder / "refusals").read_text().splitlines()
+        assert before == await s.database.read(rows), "who woke up changed something"
+        s.model.may_end.set()
+        await s.all_over(TAKEN_OVER_WITHIN_S)
         left = await left_by(s)
-        assert before == left, "who woke up changed something"
+        assert 2 == left.run.epoch
+        made = [step.created_at for step in left.steps if step.attempt == 2]
+        assert all(at >= leased_until for at in made), "nobody took it before its lease was over"
         await check_nothing_left(s, left.run)
     check_transcript(left)
     check_log(left, events_in(folder / "seen"))
@@ -80,3 +88,10 @@ async def test_who_wakes_up_too_late_writes_nothing(
 def lease(conn: Connection) -> int:
     """Until when the only run has its owner."""
     return int(conn.exec_driver_sql("SELECT lease_until FROM runs").scalar_one())
+
+
+def rows(conn: Connection) -> list[list[tuple[object, ...]]]:
+    """Everything about the run but its lease, which its owner renews."""
+    run = "id, status, epoch, owner, last_seq, step_count, completion_tokens FROM runs"
+    what = (run, "* FROM events", "* FROM messages", "* FROM steps")
+    return [[tuple(row) for row in conn.exec_driver_sql(f"SELECT {each} ORDER BY 1, 2")] for each in what]
