@@ -18,6 +18,7 @@ from runstead.api.routes import (
     core_memory,
     health,
     messages,
+    metrics,
     models,
     runs,
     steps,
@@ -26,6 +27,7 @@ from runstead.api.services import Services
 
 ROUTERS = (
     health.router,
+    metrics.router,
     agents.router,
     core_memory.router,
     messages.router,

@@ -14,6 +14,7 @@ from runstead.runs.admit import Admission
 from runstead.runs.cancel import Cancellation
 from runstead.settings import Settings
 from runstead.store.database import Database
+from runstead.telemetry import Meter
 
 
 class Lifecycle(Protocol):
@@ -38,4 +39,5 @@ class Services:
     admission: Admission
     cancellation: Cancellation
     lifecycle: Lifecycle
+    meter: Meter = field(default_factory=Meter)
     rendered_runs: RenderedRuns = field(default_factory=RenderedRuns)
