@@ -27,7 +27,7 @@ def begin(client: Client, content: str, events: int, **fields: object) -> list[F
     agent = client.agent(**fields)
     body = saying(content, stream_tokens=True, background=True)
     with client.stream(f"/v1/agents/{agent}/messages/stream", body) as frames:
-        return list(islice(frames, events))
+        return list(islice((frame for frame in frames if frame.seq), events))
 
 
 def surviving(frames: list[Frame]) -> list[Frame]:

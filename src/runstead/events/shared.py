@@ -99,6 +99,7 @@ class SharedLog(StoredLog):
         self._follower = Follower(db, hot)
         self._pens: dict[RunId, SharedJournal] = {}
         self._dirty: dict[SharedJournal, None] = {}
+        self._flushing = False
         self._some = asyncio.Event()
         self._short: dict[SharedJournal, None] = {}
         self._running_short = asyncio.Event()
@@ -204,7 +205,7 @@ class SharedLog(StoredLog):
 
     async def flushed(self) -> None:
         """Wait until everything that was emitted is kept."""
-        while self._dirty or any(pen.pending for pen in self._pens.values()):  # noqa: ASYNC110 - only at the end of a process
+        while self._flushing or self._dirty or any(pen.pending for pen in self._pens.values()):  # noqa: ASYNC110 - only at the end of a process
             await asyncio.sleep(FLUSHED_LOOK_S)
 
     async def close(self) -> None:
@@ -269,7 +270,9 @@ class SharedLog(StoredLog):
             self._some.clear()
             while self._dirty:
                 pens, self._dirty = self._dirty, {}
+                self._flushing = True
                 await self._flush([pen for pen in pens if not pen.lost])
+                self._flushing = False
 
     async def _flush(self, pens: Sequence[SharedJournal]) -> None:
         """Keep what is pending, in Redis where it is there, in the store where it is not."""
