@@ -82,12 +82,12 @@ class SharedJournal(Pen):
 
     def unstored(self) -> list[Entry]:
         """What the store does not have."""
-        return [entry for entry in self.tail if entry.seq > self.stored_seq]
+        return self.between(self.stored_seq, self.last_seq)
 
     def unheated(self) -> list[Entry]:
         """What Redis shall have next: what it does not have, or, where it must begin anew, what the store does not."""
         after = self.hot_seq if self.opened else self.stored_seq
-        return [entry for entry in self.tail if after < entry.seq <= self.reserved_seq]
+        return self.between(after, self.reserved_seq)
 
 
 class SharedLog(StoredLog):
