@@ -269,10 +269,14 @@ class SharedLog(StoredLog):
             await self._some.wait()
             self._some.clear()
             while self._dirty:
-                pens, self._dirty = self._dirty, {}
-                self._flushing = True
-                await self._flush([pen for pen in pens if not pen.lost])
-                self._flushing = False
+                await self._flush_dirty()
+
+    async def _flush_dirty(self) -> None:
+        """Flush what is dirty now; nothing of it is held on to while nothing is to be done."""
+        pens, self._dirty = self._dirty, {}
+        self._flushing = True
+        await self._flush([pen for pen in pens if not pen.lost])
+        self._flushing = False
 
     async def _flush(self, pens: Sequence[SharedJournal]) -> None:
         """Keep what is pending, in Redis where it is there, in the store where it is not."""
