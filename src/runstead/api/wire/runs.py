@@ -47,6 +47,17 @@ class RunState(TypedDict):
     created_by_id: str
     last_updated_by_id: str
     cancel_requested_at: str | None
+    last_seq_id: int
+    step_count: int
+    usage: TokenState
+
+
+class TokenState(TypedDict):
+    """The counts that every usage has."""
+
+    completion_tokens: int
+    prompt_tokens: int
+    total_tokens: int
 
 
 class UsageState(TypedDict):
@@ -145,6 +156,13 @@ def run_state(run: Run) -> RunState:
         "created_by_id": run.user_id,
         "last_updated_by_id": run.user_id,
         "cancel_requested_at": None if run.cancel_requested_at is None else zoned(run.cancel_requested_at),
+        "last_seq_id": run.last_seq,
+        "step_count": run.step_count,
+        "usage": {
+            "completion_tokens": run.usage.completion_tokens,
+            "prompt_tokens": run.usage.prompt_tokens,
+            "total_tokens": run.usage.total_tokens,
+        },
     }
 
 
