@@ -40,6 +40,7 @@ class Terminal:
         )
         os.close(theirs)
         self.raw = ""
+        self._from = 0
 
     def __enter__(self) -> Self:
         return self
@@ -57,12 +58,12 @@ class Terminal:
         """What was shown so far, without colours and movement, its lines joined where the terminal broke them."""
         return _ESCAPES.sub("", self.raw).replace("\r", "")
 
-    def shows(self, text: str) -> str:
-        """Wait until it shows this; gives all that it showed."""
+    def shows(self, text: str) -> None:
+        """Wait until it shows this, after what was waited for before."""
         deadline = time.monotonic() + SHOWN_S
-        while text not in self.text:
-            assert self._read(deadline), f"{text!r} was not shown:\n{self.text}"
-        return self.text
+        while (at := self.text.find(text, self._from)) < 0:
+            assert self._read(deadline), f"{text!r} was not shown:\n{self.text[self._from :][-4000:]}"
+        self._from = at + len(text)
 
     def types(self, text: str) -> None:
         """Type something, line breaks with it."""

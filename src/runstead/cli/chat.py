@@ -49,6 +49,8 @@ class Chat:
         self._agent = agent
         self._json = as_json
         self._last: str | None = None
+        self._names: dict[str, str] = {}
+        self._silent = {COMPLETED}
         self._commands: Mapping[str, Callable[[], None]] = {
             "/runs": self._runs,
             "/watch": self._watch_last,
@@ -70,6 +72,7 @@ class Chat:
 
     def typed(self) -> int:
         """At the prompt."""
+        self._silent.add(WAITING)  # what waits is asked about at once
         import_module("readline")  # input() edits lines and remembers them from then on
         note(
             f"talking to {cell(self._agent['name'])} ({cell(self._agent['model'])}); /help says what else there is"
@@ -89,6 +92,8 @@ class Chat:
                     self._converse(line)
             except RunsteadError as error:
                 note(error.detail)
+            except KeyboardInterrupt:
+                note("interrupted; /runs shows whether the message was taken")
         return COMPLETED
 
     def _lines(self) -> Iterator[str]:
@@ -112,11 +117,13 @@ class Chat:
         return self._watch(self._client.run(self._last))
 
     def _watch(self, found: RunState) -> int:
-        return watch(self._client, found, 0, PATIENCE_S, view_for(as_json=self._json, brief=True), brief=True)
+        view = view_for(as_json=self._json, brief=True, names=self._names)
+        return watch(self._client, found, 0, PATIENCE_S, view, silent=self._silent)
 
     def _answer(self, run_id: str | None) -> None:
         """Ask the person about every call that waits, as often as the agent asks."""
         while run_id and (calls := pending(self._client, self._agent["id"], run_id)):
+            self._names |= {call.id: call.name for call in calls}
             verdicts, reason = _asked(calls)
             if verdicts is None:
                 note(f"left unanswered; `runstead runs approve {run_id}` or deny answers it")

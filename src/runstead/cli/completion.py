@@ -107,8 +107,8 @@ def zsh(places: list[Place]) -> str:
     return f"""#compdef runstead
 # zsh completion of runstead; made by `runstead completion zsh`
 _runstead() {{
-  local place="" word i
-  local -a words_so_far words
+  local place="" word
+  local -a words_so_far
   words_so_far=("${{(@)words[2,CURRENT-1]}}")
   local prev="${{words_so_far[-1]:-}}"
   for word in "${{(@)words_so_far}}"; do

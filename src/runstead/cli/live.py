@@ -6,6 +6,8 @@ terminal.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import orjson
 from rich.panel import Panel
 from rich.status import Status
@@ -23,8 +25,8 @@ _STYLES = {SAID: "", THOUGHT: "dim italic"}
 class Live(Telling):
     """Draws on standard output."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, names: Mapping[str, str] | None = None) -> None:
+        super().__init__(names)
         self._console = console()
         self._waiting: Status | None = None
         self._wait("waiting for the first word")

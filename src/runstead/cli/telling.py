@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -38,11 +39,11 @@ class View(Protocol):
 class Telling:
     """Puts together what belongs together. The methods at the end are what each way of showing writes itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Mapping[str, str] | None = None) -> None:
         self._open: tuple[str, str] | None = None
         self._calls: dict[str, ShownCall] = {}
         self._asks = False
-        self._names: dict[str, str] = {}
+        self._names = dict(names or {})
 
     def event(self, event: Event) -> None:
         """Show what an event brings."""
@@ -145,8 +146,8 @@ class PlainText(Telling):
 
     _HEADS = {SAID: "agent> ", THOUGHT: "thinks> "}
 
-    def __init__(self, *, brief: bool = False) -> None:
-        super().__init__()
+    def __init__(self, names: Mapping[str, str] | None = None, *, brief: bool = False) -> None:
+        super().__init__(names)
         self._brief = brief
 
     def begun(self, kind: str) -> None:
@@ -204,13 +205,13 @@ class JsonLines:
         """Nothing is ever open."""
 
 
-def view_for(*, as_json: bool, brief: bool = False) -> View:
-    """The right way for where it goes."""
+def view_for(*, as_json: bool, brief: bool = False, names: Mapping[str, str] | None = None) -> View:
+    """The right way for where it goes. `names`: the tools of calls that earlier runs made, by the calls' ids."""
     if as_json:
         return JsonLines()
     if sys.stdout.isatty():
-        return cast("View", import_module("runstead.cli.live").Live())
-    return PlainText(brief=brief)
+        return cast("View", import_module("runstead.cli.live").Live(names))
+    return PlainText(names, brief=brief)
 
 
 def ending(run: RunState, *, asks: bool) -> str:

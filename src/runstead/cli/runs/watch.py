@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from runstead.cli.client import ApiClient, connect
@@ -38,11 +39,17 @@ def last_known(found: RunState) -> int:
 
 
 def watch(
-    client: ApiClient, found: RunState, after: int, patience_s: float, view: View, *, brief: bool = False
+    client: ApiClient,
+    found: RunState,
+    after: int,
+    patience_s: float,
+    view: View,
+    *,
+    silent: Collection[int] = (),
 ) -> int:
     """Show a run from an event on to its end; gives its outcome as an exit code, or 130 where the person left.
 
-    `brief` says nothing of a run that completed.
+    Of the outcomes in `silent` nothing is said.
     """
 
     def tell(text: str) -> None:
@@ -68,6 +75,6 @@ def watch(
     if not errors and (error := error_of(ended)) is not None:
         note(error)
     code = outcome_code(ended)
-    if code or not brief:
+    if code not in silent:
         note(ending(ended, asks=code == WAITING and bool(pending(client, ended["agent_id"], ended["id"]))))
     return code
