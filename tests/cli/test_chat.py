@@ -57,7 +57,7 @@ def test_a_question_ends_a_pipe(server: Server, asking: str) -> None:
 
 
 def test_a_person_is_asked_in_place(server: Server, asking: str, client: Client, tmp_path: Path) -> None:
-    """y lets the call happen, n with a reason denies it; then the answer goes on."""
+    """Y lets the call happen, n with a reason denies it; then the answer goes on."""
     again = {**CALL, "id": "call_again"}
     with Terminal(tmp_path, "chat", asking, "--url", server.url) as terminal:
         terminal.shows("you > ")
