@@ -104,10 +104,29 @@ def test_leaving_an_answer_and_coming_back(
         terminal.types("/cancel\n")
         terminal.shows(": cancelled")
         terminal.types("/runs\n")
-        terminal.shows("cancelled")
+        terminal.shows("TOKENS")
+        terminal.shows("you > ")  # Ctrl-D counts where a line is read
         terminal.types("\x04")
         assert terminal.ends() == 0
     assert client.run(run["id"])["status"] == "completed"
+
+
+def test_a_server_that_restarts_is_waited_for(model: StoryModel, tmp_path: Path) -> None:
+    """A message that was typed while it was away is sent when it is back, once."""
+    with Server(tmp_path / "own", model.url) as own:
+        with own.client() as client:
+            agent = client.agent()
+        with Terminal(tmp_path, "chat", agent, "--url", own.url) as terminal:
+            terminal.shows("you > ")
+            own.kill()
+            terminal.types("hello\n")
+            terminal.shows("trying to come back")
+            own.start()
+            terminal.shows("You said: hello")
+            terminal.types("/quit\n")
+            assert terminal.ends() == 0
+        with own.client() as client:
+            assert len(client.ask("GET", f"/v1/runs/?agent_id={agent}")) == 1
 
 
 def test_json(server: Server, agent: str, ended: Callable[..., str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -19,7 +19,7 @@ from runstead.settings import ClientSettings, Secret
 
 
 @contextmanager
-def answering(status: int, body: bytes) -> Iterator[ApiClient]:
+def answering(status: int, body: bytes) -> Generator[ApiClient]:
     """A client of a server that answers everything so."""
 
     class Handler(BaseHTTPRequestHandler):

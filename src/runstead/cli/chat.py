@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from runstead.cli.client import ApiClient, connect
+from runstead.cli.following import Away
 from runstead.cli.grammar.runs import PATIENCE_S
 from runstead.cli.measures import COMPLETED, WAITING
 from runstead.cli.pending import pending
@@ -22,7 +23,7 @@ from runstead.cli.runs.watch import LEFT, watch
 from runstead.cli.screen import cell, note, printable, table
 from runstead.cli.telling import view_for
 from runstead.clock import SystemClock
-from runstead.errors import RunsteadError
+from runstead.errors import RunsteadError, Unavailable
 from runstead.ids import RandomIds
 
 if TYPE_CHECKING:
@@ -113,7 +114,14 @@ class Chat:
 
     def _say(self, text: str) -> int:
         key = RandomIds().uuid()
-        self._last = self._client.send(self._agent["id"], {"role": "user", "content": text}, key)
+        away = Away(note, SystemClock(), PATIENCE_S)
+        self._last = None
+        while self._last is None:
+            try:
+                self._last = self._client.send(self._agent["id"], {"role": "user", "content": text}, key)
+            except Unavailable as error:
+                # The key makes it the same message: sent again, it is the same run.
+                away.wait(error.detail)
         return self._watch(self._client.run(self._last))
 
     def _watch(self, found: RunState) -> int:

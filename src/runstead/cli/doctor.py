@@ -22,8 +22,12 @@ WIDTH = 18
 def run(given: Namespace) -> int:
     """Look at everything; 1 where something failed."""
     settings = settings_of(given, host=given.host, port=given.port)
-    with progress("looking", None):
-        found = [finding for check in checks(settings) for finding in check()]
+    wanted = list(checks(settings))
+    found: list[Finding] = []
+    with progress("looking", len(wanted)) as move:
+        for done, check in enumerate(wanted, 1):
+            found += check()
+            move(done)
     paint = paint_for(sys.stdout)
     for finding in found:
         if given.json:

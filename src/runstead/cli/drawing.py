@@ -64,7 +64,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[st
 @contextmanager
 def bar(what: str, total: int | None) -> Generator[Callable[[int], None]]:
     """A bar on standard error that goes when it is done; yields what moves it on to a number."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    counted = () if total is None else (MofNCompleteColumn(),)
+    columns = (TextColumn("{task.description}"), BarColumn(), *counted, TimeElapsedColumn())
     with Progress(*columns, console=console(sys.stderr), transient=True) as shown:
         task = shown.add_task(what, total=total)
         yield lambda done: shown.update(task, completed=done)

@@ -43,7 +43,7 @@ class Following:
         self._run = run
         self._tell = tell
         self._clock = clock or SystemClock()
-        self._away = _Away(tell, self._clock, patience_s)
+        self._away = Away(tell, self._clock, patience_s)
 
     def events(self) -> Iterator[Event]:
         """The events until the run is over. Raises `Unavailable` when patience ends, `NotFound` where it was deleted."""
@@ -94,8 +94,8 @@ class Following:
             _pause(LOOK_S)
 
 
-class _Away:
-    """How long a server has been away, and how long to wait until it is asked again."""
+class Away:
+    """How long a server has been away, and how long to wait until it is asked again: what may be asked twice is."""
 
     def __init__(self, tell: Callable[[str], None], clock: Clock, patience_s: float) -> None:
         self._tell = tell

@@ -69,6 +69,22 @@ def test_json_passes_every_event_on(typed: Typed, ended: Ended) -> None:
     assert typed("runs", "watch", run_id, "--json", "--tail").out == ""
 
 
+def test_the_tail_begins_at_the_last_finished_step(
+    server: Server, client: Client, model: StoryModel, mark: str, tmp_path: Path
+) -> None:
+    """What is being said is seen whole, what was done before is not."""
+    agent = client.agent(tools=["conversation_search"])
+    told = story({"calls": [CALL]}, {"text": ["so ", {"gate": mark}, "it is"]}, mark=f"{mark}-asked")
+    run_id = begin(client, agent, told)
+    model.wait_until(lambda: len(model.asked_with(f"{mark}-asked")) == 2)
+    model.wait_asked(f"{mark}-asked", said=1)
+    with begun(tmp_path, "runs", "watch", run_id, "--tail", "--url", server.url) as watching:
+        watching.shows("so ")
+        model.open(mark)
+        assert watching.ends() == 0
+    assert watching.out == "agent> so it is\n"
+
+
 def test_the_exit_code_is_the_outcome(typed: Typed, ended: Ended, client: Client) -> None:
     """0 completed, 1 failed, 3 cancelled, 4 waits for an approval."""
     asking = client.agent(tools=["conversation_search"], tool_rules=[RULE])

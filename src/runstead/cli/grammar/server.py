@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runstead.cli.grammar.manual import ENDINGS, Commands, in_folder
+from runstead.cli.grammar.manual import ENDINGS, Commands, as_json, in_folder
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -23,13 +23,14 @@ def add(commands: Commands) -> None:
     document.add_argument(
         "--out", type=Path, metavar="FILE", help="write it to this file (default: standard output)"
     )
-    commands.add(
+    version = commands.add(
         "version",
         "runstead.cli.version",
         "say the versions of what runs",
         "Say the versions that a report of a fault should name: Runstead, Python, SQLite.",
-        examples=("runstead version",),
+        examples=("runstead version", "runstead version --json | jq -r .runstead"),
     )
+    as_json(version, "them as JSON")
 
 
 def _serve(commands: Commands) -> None:
