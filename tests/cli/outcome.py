@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Generator
@@ -74,11 +75,18 @@ class Begun:
         return self._process.wait(END_S)
 
 
+def heed_ctrl_c() -> None:
+    """Let what is started from here on be interrupted: a shell's background jobs ignore it, and hand that down."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @contextmanager
 def begun(home: Path, *arguments: str, **environment: str) -> Generator[Begun]:
     """Begin a command; what still goes on at the block's end is killed."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     out, error = home / "begun.out", home / "begun.err"
+    heed_ctrl_c()
     with out.open("wb") as to_out, error.open("wb") as to_error:
         process = subprocess.Popen(
             [sys.executable, "-m", "runstead", *arguments],

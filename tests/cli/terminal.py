@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.cli.outcome import heed_ctrl_c
+
 SHOWN_S = 20.0
 ROWS, COLUMNS = 40, 120
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07|[=>()][0B]?)")
@@ -28,6 +30,7 @@ class Terminal:
 
     def __init__(self, home: Path, *words: str, **environment: str) -> None:
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        heed_ctrl_c()
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         self._process = subprocess.Popen(

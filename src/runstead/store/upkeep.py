@@ -213,12 +213,19 @@ def _read_sqlite(path: Path, query: Callable[[Connection], T]) -> T:
 
 async def _read_postgres(place: URL) -> Stand:
     told = place.set(query={}).render_as_string(hide_password=True)
-    url = place.set(drivername="postgresql+asyncpg")
+    # The driver knows libpq's option by a shorter name, and takes the same words for it.
+    options = {("ssl" if name == "sslmode" else name): value for name, value in place.query.items()}
+    url = place.set(drivername="postgresql+asyncpg", query=options)
     try:
         engine = create_async_engine(url, poolclass=NullPool, connect_args={"timeout": CONNECT_S_MAX})
         async with engine.connect() as conn:
             return await conn.run_sync(lambda sync: _stand(sync, "PostgreSQL", told))
-    except (SQLAlchemyError, OSError, TimeoutError) as error:
+    except (
+        SQLAlchemyError,
+        OSError,
+        TimeoutError,
+        TypeError,
+    ) as error:  # TypeError: an option that the driver lacks
         why = getattr(error, "orig", None) or error
         raise CannotStart(
             f"The database {told} cannot be reached: {str(why) or type(why).__name__}."

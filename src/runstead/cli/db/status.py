@@ -20,8 +20,12 @@ def run(given: Namespace) -> int:
         json_line({**asdict(stand), "current": stand.current})
     else:
         print(f"{stand.kind} at {stand.place}\nschema   {told(stand)}")
-        print(f"size     {size(stand.bytes)}, of which {size(stand.unused_bytes)} unused\n")
-        table(("TABLE", "ROWS"), [(name, str(count)) for name, count in stand.rows.items()], right=("ROWS",))
+        print(f"size     {size(stand.bytes)}, of which {size(stand.unused_bytes)} unused")
+        if stand.rows:
+            print()
+            table(
+                ("TABLE", "ROWS"), [(name, str(count)) for name, count in stand.rows.items()], right=("ROWS",)
+            )
     return 0 if stand.current else NOT_CURRENT
 
 
