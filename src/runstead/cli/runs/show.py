@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from runstead.api.wire.steps import StepState
 
 Json = dict[str, Any]
-STEPS = ("STEP", "STATE", "WHY", "ATTEMPT", "MODEL", "IN", "OUT", "BEGAN")
-STEPS_RIGHT = ("ATTEMPT", "IN", "OUT")
+STEPS = ("#", "STATE", "WHY", "ATTEMPT", "MODEL", "IN", "OUT", "BEGAN", "STEP")
+STEPS_RIGHT = ("#", "ATTEMPT", "IN", "OUT")
 _WHO = {
     "user_message": "you",
     "assistant_message": "agent",
@@ -48,7 +48,7 @@ def run(given: Namespace) -> int:
     for name, value in _facts(found, agent, asks=asks):
         print(f"{name:<10} {printable(value)}")
     print()
-    table(STEPS, [_step(step) for step in steps], right=STEPS_RIGHT)
+    table(STEPS, [_step(number, step) for number, step in enumerate(steps, 1)], right=STEPS_RIGHT)
     print()
     for message in messages:
         print(_told(message))
@@ -103,9 +103,9 @@ def _callback(found: RunState) -> str:
     return f"{cell(found['callback_url'])}: {cell(told)}"
 
 
-def _step(step: StepState) -> tuple[str, ...]:
+def _step(number: int, step: StepState) -> tuple[str, ...]:
     return (
-        step["id"],
+        str(number),
         step["status"],
         step["error_type"] or step["stop_reason"] or "-",
         str(step["attempt"]),
@@ -113,6 +113,7 @@ def _step(step: StepState) -> tuple[str, ...]:
         str(step["prompt_tokens"]),
         str(step["completion_tokens"]),
         f"{moment(step['created_at']):%H:%M:%S}Z",
+        step["id"],
     )
 
 
