@@ -9,8 +9,6 @@ from pathlib import Path
 from runstead.cli.checks.finding import State
 from runstead.cli.checks.machine import clock, files_allowed, open_files, sandbox, versions
 
-NOW = datetime.now(UTC)
-
 
 def test_versions_of_what_runs() -> None:
     """Python, SQLite and the libraries, all as wanted where the tests run."""
@@ -36,13 +34,14 @@ def test_a_clock_that_can_be_believed(tmp_path: Path) -> None:
     """Not before what was written, and as others have it."""
     file = tmp_path / "runstead.db"
     file.touch()
+    now = datetime.fromtimestamp(file.stat().st_mtime, UTC)
 
-    assert clock(NOW, [file], None).state is State.OK
-    assert clock(NOW, [file, tmp_path / "absent"], NOW + timedelta(seconds=5)).state is State.OK
-    behind = clock(NOW - timedelta(hours=3), [file], None)
+    assert clock(now, [file], None).state is State.OK
+    assert clock(now, [file, tmp_path / "absent"], now + timedelta(seconds=5)).state is State.OK
+    behind = clock(now - timedelta(hours=3), [file], None)
     assert behind.state is State.WARN
     assert "in the future" in behind.told
-    assert clock(NOW, [], NOW - timedelta(minutes=7)).told == "it is 7m apart from a provider's"
+    assert clock(now, [], now - timedelta(minutes=7)).told == "it is 7m apart from a provider's"
     assert clock(datetime(1970, 1, 2, tzinfo=UTC), [], None).state is State.FAIL
 
 
