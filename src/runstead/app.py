@@ -37,6 +37,7 @@ from runstead.loop.loop import AgentLoop
 from runstead.retention import Retention
 from runstead.runs.admit import Admission
 from runstead.runs.cancel import Cancellation
+from runstead.runs.feed import RunFeeds
 from runstead.runs.wait import outcome
 from runstead.settings import Settings
 from runstead.store import actors, keys, runs
@@ -110,6 +111,7 @@ def build(
         gateway=gateway,
         admission=admission,
         cancellation=Cancellation(db, events, clock, engine),
+        feeds=RunFeeds(db, clock),
         lifecycle=phase,
     )
     return Server(

@@ -12,6 +12,7 @@ from runstead.ids import Ids
 from runstead.llm.types import Gateway
 from runstead.runs.admit import Admission
 from runstead.runs.cancel import Cancellation
+from runstead.runs.feed import RunFeeds
 from runstead.settings import Settings
 from runstead.store.database import Database
 
@@ -38,4 +39,5 @@ class Services:
     admission: Admission
     cancellation: Cancellation
     lifecycle: Lifecycle
+    feeds: RunFeeds
     rendered_runs: RenderedRuns = field(default_factory=RenderedRuns)

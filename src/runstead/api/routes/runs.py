@@ -16,6 +16,7 @@ from runstead.api.wire.events import message_json, message_type
 from runstead.api.wire.messages import MessageState
 from runstead.api.wire.paging import PageQuery
 from runstead.api.wire.runs import (
+    SUMMARY,
     MetricsState,
     ResumeRequest,
     RunQuery,
@@ -24,6 +25,7 @@ from runstead.api.wire.runs import (
     metrics_state,
     response_json,
     run_state,
+    summed_state,
     usage_state,
 )
 from runstead.api.wire.steps import RunStepQuery, StepState, step_state
@@ -33,7 +35,7 @@ from runstead.domain.transcript import told
 from runstead.errors import Gone, Invalid, NotFound
 from runstead.ids import UserId
 from runstead.runs.wait import outcome
-from runstead.store import messages, runs, steps
+from runstead.store import messages, runs, steps, summaries
 from runstead.store.messages import MessageFilter, MessagePage
 from runstead.store.pages import Page
 from runstead.store.runs import RunFilter
@@ -70,6 +72,9 @@ async def list_runs(query: Annotated[RunQuery, Query()], caller: Caller, parts: 
     page = query.page()
     if query.ascending:
         page = Page(limit=query.limit, ascending=True, after=query.after, before=query.before)
+    if SUMMARY in query.include:
+        found = await parts.db.read(summaries.list_summed, caller.user.id, query.filter(), page)
+        return Json([summed_state(run, summary) for run, summary in found])
     kept = parts.rendered_runs.kept
     ids, changed = await parts.db.read(runs.list_changed, caller.user.id, query.filter(), page, kept)
     body = parts.rendered_runs.list_json(ids, changed, kept)
@@ -89,10 +94,21 @@ async def list_active_runs(query: Annotated[ActiveQuery, Query()], caller: Calle
 
 @router.get("/runs/{run_id}")
 @answers(RunState)
-async def retrieve_run(run_id: str, caller: Caller, parts: Parts) -> Response:
-    """Read a run. One that was sent with `async` and is over has its whole answer in `metadata.result`."""
+async def retrieve_run(
+    run_id: str,
+    caller: Caller,
+    parts: Parts,
+    include: Annotated[list[Literal["runstead.summary"]] | None, Query()] = None,
+) -> Response:
+    """Read a run. One that was sent with `async` and is over has its whole answer in `metadata.result`.
+
+    With `include=runstead.summary` (an extension) it says whose it is, which model answers and how its input begins.
+    """
     run = await find(parts, caller.user.id, run_id)
     state = run_state(run)
+    if include:
+        (found,) = await parts.db.read(summaries.with_summaries, caller.user.id, [run])
+        state = summed_state(*found)
     if run.type is RunType.ASYNC and run.status.final:
         state["metadata"] |= await _result(parts, run)
     return Json(state)

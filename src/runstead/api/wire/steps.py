@@ -15,7 +15,7 @@ from runstead.store.steps import StepFilter
 
 
 class StepState(TypedDict):
-    """One step."""
+    """One step. The last members are extensions: which attempt it was, and how long its parts took, in nanoseconds."""
 
     id: str
     origin: str | None
@@ -51,6 +51,9 @@ class StepState(TypedDict):
     status: str
     created_at: str
     attempt: int
+    model_ns: int | None
+    tools_ns: int | None
+    ttft_ns: int | None
 
 
 class RunStepQuery(PageQuery):
@@ -127,4 +130,7 @@ def step_state(step: Step, organization_id: str) -> StepState:
         "status": step.status.value,
         "created_at": step.created_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "attempt": step.attempt,
+        "model_ns": step.model_ns,
+        "tools_ns": step.tools_ns,
+        "ttft_ns": step.ttft_ns,
     }
