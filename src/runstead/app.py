@@ -47,6 +47,7 @@ from runstead.telemetry import configure, log
 from runstead.tools.builtin.conversation import CONVERSATION_TOOLS
 from runstead.tools.builtin.memory import MEMORY_TOOLS
 from runstead.tools.registry import Toolbox
+from runstead.ui.pages import Pages
 from runstead.webhooks.deliver import Callbacks
 
 BACKLOG = 2048
@@ -114,13 +115,15 @@ def build(
         feeds=RunFeeds(db, clock),
         lifecycle=phase,
     )
+    api = create_api(services)
+    api.router.routes.extend(Pages().routes())
     return Server(
         services=services,
         engine=engine,
         callbacks=Callbacks(settings, db, clock, render),
         retention=Retention(settings, db, events, clock),
         phase=phase,
-        api=create_api(services),
+        api=api,
     )
 
 
