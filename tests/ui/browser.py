@@ -27,8 +27,8 @@ ARGUMENTS = (
     "--force-color-profile=srgb",
     "--font-render-hinting=none",
 )
-# A part of the API that is not there is told apart by its 404, which a browser also writes to its console.
-_EXPECTED = ("404 (Not Found)", "401 (Unauthorized)", "net::ERR_", "503 (Service Unavailable)")
+# A browser writes every refusal to its console, also those that the page expects and tells of.
+_EXPECTED = ("401 (Unauth", "404 (Not Found)", "422 (Unprocess", "503 (Service Unavailable)", "net::ERR_")
 
 
 def chromium_path() -> str:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from sqlalchemy import create_engine
@@ -170,4 +171,30 @@ def multiply(database: Path, count: int) -> None:
             )
             asked = replace(question, id=message_id, run_id=run_id, otid=None, created_at=at)
             messages.insert_messages(connection, [replace(asked, parts=(TextPart(f"Question {number}"),))])
+    engine.dispose()
+
+
+def spread(database: Path, hours: float) -> None:
+    """Let the runs of a stopped server have happened over some hours, at the pace of a real model."""
+    engine = create_engine(f"sqlite:///{database}")
+    chance = Random(7)
+    with engine.begin() as connection:
+        ids = [row[0] for row in connection.exec_driver_sql("SELECT id FROM runs ORDER BY position DESC")]
+        for number, run_id in enumerate(ids):
+            back_us = int(hours * 3.6e9 * (number / len(ids)) ** 1.4 * chance.uniform(0.9, 1.0))
+            first_ns = int(chance.lognormvariate(20.2, 0.45))
+            took_ns = first_ns + int(chance.lognormvariate(22.0, 0.7))
+            tokens = int(chance.lognormvariate(7.4, 0.6))
+            connection.exec_driver_sql(
+                "UPDATE runs SET created_at = created_at - ?, updated_at = updated_at - ?,"
+                " completed_at = completed_at - ?, ttft_ns = ?, duration_ns = ?, prompt_tokens = ?, completion_tokens = ?"
+                " WHERE id = ? AND status != 'running'",
+                (back_us, back_us, back_us, first_ns, took_ns, tokens, tokens // 5, run_id),
+            )
+            document = "json_set(document, '$.model_ns', ?, '$.ttft_ns', ?)"
+            connection.exec_driver_sql(
+                "UPDATE steps SET created_at = created_at - ?, prompt_tokens = ?, completion_tokens = ?,"
+                f" document = {document} WHERE run_id = ?",
+                (back_us, tokens, tokens // 5, took_ns, first_ns, run_id),
+            )
     engine.dispose()

@@ -127,6 +127,7 @@ export class Conversation {
     this.el = h("div", { class: "conversation", role: "log", "aria-live": "off", "aria-label": label });
     this.items = new Map();
     this.calls = new Map();
+    this.whole = new Set();
     this.open = null;
     this.dirty = new Set();
     this.frame = 0;
@@ -142,6 +143,13 @@ export class Conversation {
   add(events) {
     for (const event of events) this.one(event);
     this.plan();
+  }
+
+  /** Stored messages: whole, and each shown once however often it is given. */
+  addWhole(messages) {
+    const fresh = messages.filter((message) => !this.whole.has(`${message.id}/${message.message_type}`));
+    for (const message of fresh) this.whole.add(`${message.id}/${message.message_type}`);
+    this.add(fresh);
   }
 
   plan() {

@@ -13,6 +13,7 @@ import { active, badge, setBadge, standing } from "../status.js";
 const HISTORY = 60;
 const TABS = [["chat", "Chat"], ["memory", "Memory"], ["tools", "Tools"], ["conversations", "Conversations"]];
 const NEAR_END_PX = 120;
+const INPUTS = new Set(["user_message", "approval_response_message"]);
 
 export class AgentView {
   title = "Agent";
@@ -21,6 +22,7 @@ export class AgentView {
     this.id = id;
     this.go = go;
     this.main = document.getElementById("main");
+    this.waiting = [];
     this.name = h("h1", { tabindex: "-1" }, "Agent");
     this.meta = h("p", { class: "muted" });
     this.tabs = h("nav", { class: "tabs", "aria-label": "Parts of the agent" });
@@ -62,6 +64,9 @@ export class AgentView {
   async chat() {
     const talk = (this.talk = new Conversation({ live: true, label: `Conversation with ${this.agent.name}` }));
     this.stick = true;
+    this.ready = false;
+    this.early = [];
+    this.shown = new Set();
     talk.onPaint(() => this.stick && (this.main.scrollTop = this.main.scrollHeight));
     this.main.addEventListener("scroll", (this.scrolled = () => (this.stick = this.main.scrollHeight - this.main.scrollTop - this.main.clientHeight < NEAR_END_PX)), { passive: true });
     this.status = h("div", { class: "chat-status", hidden: true });
@@ -75,10 +80,13 @@ export class AgentView {
       if (this.talk !== talk) return;
       // What an unfinished run said comes from its events; what was said to it comes from the history.
       const before = found.filter((message) => message.message_type !== "system_message" && (message.run_id !== running?.id || message.message_type === "user_message"));
-      talk.add(before);
+      talk.addWhole(before);
+      for (const message of found) this.shown.add(message.run_id);
       this.greeting.hidden = before.length > 0;
       if (running) this.attach(running.id);
       else this.settle();
+      this.ready = true;
+      for (const run of this.early) if (!this.shown.has(run.id)) this.elsewhere(run);
     } catch (error) {
       toast(error.message, "bad");
     }
@@ -89,12 +97,13 @@ export class AgentView {
     this.stick = true;
     fill(this.question);
     this.talk.add([{ message_type: "user_message", id: `sent-${run}`, content: text }]);
-    if (this.follower) this.waiting = [...(this.waiting ?? []), run];
+    this.shown.add(run);
+    if (this.follower) this.waiting.push(run);
     else this.attach(run);
   }
 
   attach(run) {
-    this.current = run;
+    this.shown.add(run);
     this.mark = badge("running", "Working");
     this.status.hidden = false;
     fill(this.status, this.mark, h("a", { href: `#/runs/${run}` }, "Open the run"), button("Cancel", { kind: "small", drawing: "stop", onclick: () => this.cancel(run) }));
@@ -103,14 +112,19 @@ export class AgentView {
       onState: (state) => {
         if (state === "away") setBadge(this.mark, "created", "Connection lost; trying again");
         else if (state === "live") setBadge(this.mark, "running", "Working");
-        else if (state === "ended" || state === "refused") this.ended();
+        else if (state === "ended") this.ended();
+        else if (state === "refused") {
+          // A run in the foreground is shown when it is over.
+          this.shown.delete(run);
+          this.ended();
+        }
       },
     }).start();
   }
 
   ended() {
     this.follower = null;
-    const next = this.waiting?.shift();
+    const next = this.waiting.shift();
     if (next) this.attach(next);
     else this.settle();
   }
@@ -130,13 +144,23 @@ export class AgentView {
     }
   }
 
+  /** Somebody else began a run of this agent, or a quick one is over before it was seen to begin. */
   told(event) {
     if (this.tabId !== "chat" || !this.talk || event.message_type !== "run_changed" || event.run.agent_id !== this.id || event.run.conversation_id) return;
-    if (!this.follower && active(event.run) && event.run.background && event.run.id !== this.current) {
-      const said = event.run.summary?.input;
-      if (said) this.talk.add([{ message_type: "user_message", id: `sent-${event.run.id}`, content: said }]);
-      this.attach(event.run.id);
-    }
+    if (!this.ready) this.early.push(event.run);
+    else if (!this.shown.has(event.run_id) && (event.run.background || !active(event.run))) this.elsewhere(event.run);
+  }
+
+  async elsewhere(run) {
+    this.shown.add(run.id);
+    const { talk } = this;
+    const said = await get(`v1/runs/${run.id}/messages?limit=1000`).catch(() => []);
+    if (this.talk !== talk) return;
+    this.greeting.hidden = true;
+    this.talk.addWhole(run.background ? said.filter((message) => INPUTS.has(message.message_type)) : said);
+    if (!run.background) this.settle();
+    else if (this.follower) this.waiting.push(run.id);
+    else this.attach(run.id);
   }
 
   async cancel(run) {

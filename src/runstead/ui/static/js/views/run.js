@@ -88,7 +88,7 @@ export class RunView {
 
   tabKey(event) {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!step) return;
+    if (!step || event.altKey || event.ctrlKey || event.metaKey) return;
     const seen = [...this.tabs.children].filter((el) => el.offsetParent);
     const next = seen[(seen.indexOf(event.target) + step + seen.length) % seen.length];
     this.tab(next.id.slice(4));
@@ -260,8 +260,8 @@ export class RunView {
     const index = this.steps.findLastIndex((step) => step.status === "failed" && step.error_type !== "abandoned");
     const step = this.steps[index];
     const told = step?.error_data ?? this.error ?? run.metadata?.error;
-    const where = step ? `step ${index + 1}, ${step.model_handle}` : reasonWord(run.stop_reason);
-    const panel = failure(`Failed in ${where}`, step?.error_type ?? run.stop_reason, told?.message ?? (typeof told === "string" ? told : null), told?.detail);
+    const where = step ? `Failed in step ${index + 1}, ${step.model_handle}` : `Failed: ${reasonWord(run.stop_reason)}`;
+    const panel = failure(where, step?.error_type ?? run.stop_reason, told?.message ?? (typeof told === "string" ? told : null), told?.detail);
     if (this.input) panel.lastChild.append(h("p", { class: "on", dir: "auto" }, "Input: ", line(this.input, 300)));
     fill(this.failed, panel);
   }
