@@ -5,6 +5,7 @@ Ids are made by the server only, never taken from a client. `Ids` is passed in, 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import uuid
@@ -67,6 +68,15 @@ class CountingIds:
 def has_shape(text: str, prefix: str) -> bool:
     """Whether `text` is spelled as an id of that kind."""
     return text.startswith(prefix + "-") and _SHAPE.match(text) is not None
+
+
+def attempt_message_id(run_id: RunId, epoch: int, step_count: int) -> MessageId:
+    """The id of what the model says in one attempt at one step, told by the attempt alone.
+
+    So whoever goes on with a run can name what an attempt before it was saying, even where every word of it is lost.
+    """
+    seed = hashlib.sha256(f"{run_id}/{epoch}/{step_count}".encode()).digest()[:16]
+    return MessageId("message-" + str(uuid.UUID(bytes=seed, version=4)))
 
 
 def part_otid(message_id: str, index: int) -> str:

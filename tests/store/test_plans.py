@@ -36,7 +36,8 @@ def test_no_prepared_statement_reads_a_whole_table(tmp_path: Path, name: str, st
     url = f"sqlite:///{tmp_path / 'runstead.db'}"
     migrate(url)
     compiled = str(statement.compile(dialect=sqlite.dialect()))  # pyright: ignore[reportAttributeAccessIssue]
-    asked = re.sub(r"\(__\[POSTCOMPILE_\w+\]\)", "('id-1')", compiled)
+    asked = compiled.replace("__[POSTCOMPILE_places]", "VALUES ('run-1', 1)")
+    asked = re.sub(r"__\[POSTCOMPILE_\w+\]", "'id-1'", asked)
     engine = create_engine(url)
     with engine.connect() as connection:
         known = connection.scalar(text("SELECT count(*) FROM sqlite_master WHERE type = 'index'"))
@@ -44,4 +45,4 @@ def test_no_prepared_statement_reads_a_whole_table(tmp_path: Path, name: str, st
     engine.dispose()
 
     assert known
-    assert not [row[3] for row in plan if row[3].startswith("SCAN")], name
+    assert not [row[3] for row in plan if row[3].startswith("SCAN") and row[3] != "SCAN CONSTANT ROW"], name

@@ -23,7 +23,7 @@ LINKS = (
     "[data](data:text/html,<script>window.owned=6</script>)",
     "[spaces]( javascript:window.owned=7)",
     "[case](JaVaScRiPt:window.owned=8)",
-    "[entity](java&#115;cript:window.owned=9)",
+    "[entity](&#106;avascript:window.owned=9)",
     "[file](file:///etc/passwd)",
     "[relative](//evil.example/x)",
     "![image](https://evil.example/pixel.png)",

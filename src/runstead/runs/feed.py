@@ -131,6 +131,16 @@ class RunFeeds:
         self._db = db
         self._clock = clock
         self._feeds: dict[UserId, RunFeed] = {}
+        self._released = False
+
+    @property
+    def released(self) -> bool:
+        """Whether readers are told to go: this process stops."""
+        return self._released
+
+    def release(self) -> None:
+        """Let every reader go; it can come back, here or elsewhere."""
+        self._released = True
 
     def enter(self, user_id: UserId) -> RunFeed:
         """The feed of an actor. Whoever enters leaves."""

@@ -83,7 +83,7 @@ async def test_counts_name_every_status(tmp_path: Path) -> None:
         await w.get("/v1/runs/counts?statuses=odd", status=422)
 
 
-async def test_nobody_sees_anothers_runs_in_lists_counts_or_feed(tmp_path: Path) -> None:
+async def test_lists_counts_and_feed_show_only_the_callers_own(tmp_path: Path) -> None:
     async with living(tmp_path) as w:
         user = (
             await w.client.post(

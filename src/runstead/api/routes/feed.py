@@ -60,7 +60,7 @@ async def _told(parts: Services, user_id: UserId) -> AsyncIterator[bytes | None]
         after = await feed.begin()
         yield _OPENED
         silent_s = 0.0
-        while not parts.log.released:
+        while not parts.feeds.released:
             try:
                 after, changes = await feed.next(after, LOOK_UP_S)
             except Gone:
