@@ -47,7 +47,7 @@ _HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class Asset:
     """One file as it is served."""
 
     body: bytes
@@ -61,14 +61,14 @@ class Pages:
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self._folder = folder
-        self._pages: Mapping[str, Page] = {}
+        self._pages: Mapping[str, Asset] = {}
         self._version = ""
 
     def routes(self) -> Sequence[BaseRoute]:
         """The routes of the page, for whoever serves it."""
         return (Route("/", self._index), Route("/ui/{version}/{name:path}", self._file))
 
-    def read(self) -> Mapping[str, Page]:
+    def read(self) -> Mapping[str, Asset]:
         """All files by their names."""
         if not self._pages:
             bodies = {
@@ -106,12 +106,12 @@ class Pages:
         return text.replace("{version}", escape(__version__)).encode()
 
 
-def _page(name: str, body: bytes) -> Page:
+def _page(name: str, body: bytes) -> Asset:
     etag = f'"{sha256(body).hexdigest()[:16]}"'
-    return Page(body, gzip.compress(body, 9, mtime=0), _TYPES[Path(name).suffix], etag)
+    return Asset(body, gzip.compress(body, 9, mtime=0), _TYPES[Path(name).suffix], etag)
 
 
-def _answer(request: Request, page: Page, cache_control: str) -> Response:
+def _answer(request: Request, page: Asset, cache_control: str) -> Response:
     headers = {**_HEADERS, "etag": page.etag, "cache-control": cache_control}
     if page.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)

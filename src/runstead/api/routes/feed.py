@@ -5,7 +5,7 @@ A page that shows runs needs one connection for it, whatever it shows. The feed 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Literal, NotRequired
 
 import orjson
@@ -15,8 +15,9 @@ from typing_extensions import TypedDict
 from runstead.api import stream
 from runstead.api.auth import Caller, Parts
 from runstead.api.router import Json, answers, v1_router
+from runstead.api.routes.runs import summed
 from runstead.api.services import Services
-from runstead.api.wire.runs import CountsState, RunQuery, RunState, counts_state, summed_state
+from runstead.api.wire.runs import CountsState, RunQuery, RunState, counts_state
 from runstead.errors import Gone
 from runstead.ids import UserId
 from runstead.runs.feed import RunChange
@@ -67,8 +68,8 @@ async def _told(parts: Services, user_id: UserId) -> AsyncIterator[bytes | None]
                 after = await feed.begin()
                 yield _RESET
                 continue
-            for change in changes:
-                yield _change(change)
+            for text in await _changes(parts, changes):
+                yield text
             silent_s = 0.0 if changes else silent_s + LOOK_UP_S
             if silent_s >= parts.settings.keepalive_s:
                 silent_s = 0.0
@@ -78,11 +79,16 @@ async def _told(parts: Services, user_id: UserId) -> AsyncIterator[bytes | None]
         parts.feeds.leave(user_id)
 
 
-def _change(change: RunChange) -> bytes:
-    if change.run is None:
-        return orjson.dumps({"message_type": "run_deleted", "run_id": change.run_id})
-    state = summed_state(change.run, change.summary)
-    return orjson.dumps({"message_type": "run_changed", "run_id": change.run_id, "run": state})
+async def _changes(parts: Services, changes: Sequence[RunChange]) -> list[bytes]:
+    there = [(change.run, change.summary) for change in changes if change.run is not None]
+    told = [
+        {"message_type": "run_changed", "run_id": state["id"], "run": state}
+        for state in await summed(parts, there)
+    ]
+    gone = [
+        {"message_type": "run_deleted", "run_id": change.run_id} for change in changes if change.run is None
+    ]
+    return [orjson.dumps(each) for each in (*told, *gone)]
 
 
 _OPENED = orjson.dumps({"message_type": "feed_opened"})

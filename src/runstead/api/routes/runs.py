@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import orjson
@@ -34,11 +35,13 @@ from runstead.domain.run import ACTIVE, Run, RunType
 from runstead.domain.transcript import told
 from runstead.errors import Gone, Invalid, NotFound
 from runstead.ids import UserId
+from runstead.llm.prices import costs
 from runstead.runs.wait import outcome
 from runstead.store import messages, runs, steps, summaries
 from runstead.store.messages import MessageFilter, MessagePage
 from runstead.store.pages import Page
 from runstead.store.runs import RunFilter
+from runstead.store.summaries import RunSummary
 
 router = v1_router("runs")
 
@@ -74,7 +77,7 @@ async def list_runs(query: Annotated[RunQuery, Query()], caller: Caller, parts: 
         page = Page(limit=query.limit, ascending=True, after=query.after, before=query.before)
     if SUMMARY in query.include:
         found = await parts.db.read(summaries.list_summed, caller.user.id, query.filter(), page)
-        return Json([summed_state(run, summary) for run, summary in found])
+        return Json(await summed(parts, found))
     kept = parts.rendered_runs.kept
     ids, changed = await parts.db.read(runs.list_changed, caller.user.id, query.filter(), page, kept)
     body = parts.rendered_runs.list_json(ids, changed, kept)
@@ -107,8 +110,7 @@ async def retrieve_run(
     run = await find(parts, caller.user.id, run_id)
     state = run_state(run)
     if include:
-        (found,) = await parts.db.read(summaries.with_summaries, caller.user.id, [run])
-        state = summed_state(*found)
+        (state,) = await summed(parts, await parts.db.read(summaries.with_summaries, caller.user.id, [run]))
     if run.type is RunType.ASYNC and run.status.final:
         state["metadata"] |= await _result(parts, run)
     return Json(state)
@@ -155,7 +157,8 @@ async def list_run_steps(
     if found is None:
         raise NotFound(NO_RUN)
     run, page_of_it = found
-    return Json([step_state(step, run.organization_id) for step in page_of_it])
+    spent = await costs([(step.model_handle, step.usage) for step in page_of_it], parts.settings.providers)
+    return Json([step_state(step, run.organization_id, cost) for step, cost in zip(page_of_it, spent)])
 
 
 @router.get("/runs/{run_id}/metrics")
@@ -188,6 +191,12 @@ async def retrieve_stream(
         raise Invalid(NOT_BACKGROUND)
     after = asked.starting_after or _cursor(last_event_id)
     return await follow(parts, run, after, asked)
+
+
+async def summed(parts: Services, found: Sequence[tuple[Run, RunSummary]]) -> list[RunState]:
+    """Runs with their summaries, and what they cost where that is known: all of it at their last model's price."""
+    spent = await costs([(summary.model, run.usage) for run, summary in found], parts.settings.providers)
+    return [summed_state(run, summary, cost) for (run, summary), cost in zip(found, spent)]
 
 
 async def follow(parts: Services, run: Run, after: int, asked: ResumeRequest) -> Response:

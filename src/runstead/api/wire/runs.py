@@ -42,6 +42,7 @@ class SummaryState(TypedDict):
     input: str | None
     step_count: int
     usage: UsageState
+    cost_usd: float | None
 
 
 class RunState(TypedDict):
@@ -179,7 +180,7 @@ def run_state(run: Run) -> RunState:
     }
 
 
-def summed_state(run: Run, summary: RunSummary) -> RunState:
+def summed_state(run: Run, summary: RunSummary, cost_usd: float | None) -> RunState:
     """A run as lists show it to those who ask for its summary."""
     state = run_state(run)
     state["summary"] = {
@@ -188,6 +189,7 @@ def summed_state(run: Run, summary: RunSummary) -> RunState:
         "input": summary.input,
         "step_count": run.step_count,
         "usage": usage_state(run.usage),
+        "cost_usd": cost_usd,
     }
     return state
 

@@ -15,7 +15,7 @@ from runstead.store.steps import StepFilter
 
 
 class StepState(TypedDict):
-    """One step. The last members are extensions: which attempt it was, and how long its parts took, in nanoseconds."""
+    """One step. The last members are extensions: which attempt it was, how long its parts took, and its cost."""
 
     id: str
     origin: str | None
@@ -54,6 +54,7 @@ class StepState(TypedDict):
     model_ns: int | None
     tools_ns: int | None
     ttft_ns: int | None
+    cost_usd: float | None
 
 
 class RunStepQuery(PageQuery):
@@ -91,7 +92,7 @@ class StepQuery(PageQuery):
         )
 
 
-def step_state(step: Step, organization_id: str) -> StepState:
+def step_state(step: Step, organization_id: str, cost_usd: float | None = None) -> StepState:
     """A step as the API shows it."""
     usage = step.usage
     provider, _, model = step.model_handle.partition("/")
@@ -133,4 +134,5 @@ def step_state(step: Step, organization_id: str) -> StepState:
         "model_ns": step.model_ns,
         "tools_ns": step.tools_ns,
         "ttft_ns": step.ttft_ns,
+        "cost_usd": cost_usd,
     }

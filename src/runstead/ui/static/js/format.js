@@ -56,9 +56,11 @@ export function tokens(value) {
   return `${(value / 1_000_000).toFixed(1)}M`;
 }
 
-export function bytes(value) {
-  if (value < 1000) return `${value} B`;
-  return value < 1_000_000 ? `${(value / 1000).toFixed(0)} kB` : `${(value / 1_000_000).toFixed(1)} MB`;
+/** Dollars: $1,240, $0.31, $0.0042. Nothing where no price is known. */
+export function money(value) {
+  if (value === null || value === undefined) return null;
+  const digits = value >= 100 ? 0 : value >= 0.1 || value === 0 ? 2 : Math.min(6, 1 - Math.floor(Math.log10(value)));
+  return `$${value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
 }
 
 /** A text for one line. */

@@ -2,7 +2,7 @@
 // Names stand on the rows, colours say how it ended, and an attempt that was given up is marked as such.
 
 import { fill, h } from "./dom.js";
-import { count, duration, modelName, ms, tokens } from "./format.js";
+import { count, duration, modelName, money, ms, tokens } from "./format.js";
 import { active, badge, elapsed } from "./status.js";
 
 const ROWS_SHOWN_MAX = 60;
@@ -108,6 +108,7 @@ export class Timeline {
         h("span", {}, `first token ${duration(first - start)}`),
         h("span", {}, `${tokens(step.prompt_tokens)} in, ${tokens(step.completion_tokens)} out`),
         speed(step) && h("span", {}, speed(step)),
+        step.cost_usd ? h("span", {}, money(step.cost_usd)) : null,
         names && h("span", {}, tools > 0 ? `${names} ${duration(tools)}` : names)),
       step.error_data?.message ? h("p", { class: "row-error", dir: "auto" }, step.error_data.message) : null);
   }

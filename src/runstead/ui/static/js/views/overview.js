@@ -4,7 +4,7 @@
 import { get, request } from "../api.js";
 import { dots, quantile, ranked, stacked } from "../chart.js";
 import { fill, h } from "../dom.js";
-import { count, duration, modelName, ms, tokens } from "../format.js";
+import { count, duration, modelName, money, ms, tokens } from "../format.js";
 import { feed } from "../live.js";
 import { STATUSES, badge, word } from "../status.js";
 
@@ -23,7 +23,7 @@ function grouped(items, key, add) {
   const sums = new Map();
   for (const item of items) {
     const name = key(item);
-    const sum = sums.get(name) ?? { name, runs: 0, input: 0, output: 0, of: item };
+    const sum = sums.get(name) ?? { name, runs: 0, input: 0, output: 0, cost: 0, of: item };
     add(sum, item);
     sums.set(name, sum);
   }
@@ -98,8 +98,10 @@ export class OverviewView {
   }
 
   table(title, groups, what, href) {
-    const rows = groups.map((each) => ({ name: each.name, href: href(each), values: [each.input + each.output, each.input, each.output, each.runs] }));
-    return this.panel(title, "", ranked({ caption: title, heads: [what, "Tokens", "In", "Out", what === "Model" ? "Calls" : "Runs"], rows, formats: [tokens, tokens, tokens, count] }));
+    const priced = groups.some((each) => each.cost > 0);
+    const rows = groups.map((each) => ({ name: each.name, href: href(each), values: [each.input + each.output, each.input, each.output, each.runs, ...(priced ? [each.cost] : [])] }));
+    const heads = [what, "Tokens", "In", "Out", what === "Model" ? "Calls" : "Runs", ...(priced ? ["Cost"] : [])];
+    return this.panel(title, "", ranked({ caption: title, heads, rows, formats: [tokens, tokens, tokens, count, (value) => (value > 0 ? money(value) : "–")] }));
   }
 
   byModel(steps) {
@@ -107,6 +109,7 @@ export class OverviewView {
       sum.runs += 1;
       sum.input += step.prompt_tokens;
       sum.output += step.completion_tokens;
+      sum.cost += step.cost_usd ?? 0;
     };
     return this.table("Usage by model", grouped(steps, (step) => modelName(step.model_handle), add), "Model", () => null);
   }
@@ -116,6 +119,7 @@ export class OverviewView {
       sum.runs += 1;
       sum.input += run.summary.usage.prompt_tokens;
       sum.output += run.summary.usage.completion_tokens;
+      sum.cost += run.summary.cost_usd ?? 0;
     };
     return this.table("Usage by agent", grouped(runs, (run) => run.summary.agent_name ?? "deleted agent", add), "Agent", (each) => `#/runs?agent=${each.of.agent_id}`);
   }

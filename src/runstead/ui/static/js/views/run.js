@@ -7,7 +7,7 @@ import { showDecision } from "../decision.js";
 import { confirm } from "../dialog.js";
 import { announce, button, copy, fill, h, icon, setText, toast } from "../dom.js";
 import { RawEvents } from "../events.js";
-import { count, duration, line, modelName, moment, ms } from "../format.js";
+import { count, duration, line, modelName, moment, money, ms } from "../format.js";
 import { Follower, feed } from "../live.js";
 import { snippets } from "../snippets.js";
 import { active, badge, elapsed, reasonWord, setBadge, standing, word } from "../status.js";
@@ -275,6 +275,7 @@ export class RunView {
       ["Tokens", `${count(usage.prompt_tokens)} in, ${count(usage.completion_tokens)} out`],
       usage.prompt_tokens_details?.cached_tokens ? ["From cache", count(usage.prompt_tokens_details.cached_tokens)] : null,
       usage.completion_tokens_details?.reasoning_tokens ? ["Reasoning", count(usage.completion_tokens_details.reasoning_tokens)] : null,
+      run.summary?.cost_usd ? ["Cost", money(run.summary.cost_usd)] : null,
       ["Steps", count(run.summary?.step_count)],
       ["End", run.stop_reason ? reasonWord(run.stop_reason) : "–"],
       ["Mode", run.background ? "Background" : "Foreground"],

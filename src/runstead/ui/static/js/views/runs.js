@@ -2,11 +2,12 @@
 
 import { get, query } from "../api.js";
 import { fill, h, icon, setText } from "../dom.js";
-import { count, duration, line, modelName, moment, ms, tokens, when } from "../format.js";
+import { count, duration, line, modelName, moment, money, ms, tokens, when } from "../format.js";
 import { feed } from "../live.js";
 import { STATUSES, STOP_REASONS, active, badge, elapsed, reasonWord, setBadge, standing, word } from "../status.js";
 import { VirtualList } from "../virtual.js";
 
+const FIRST = 100;
 const PAGE = 250;
 const COUNTS_EVERY_MS = 2000;
 const AGENTS_MAX = 500;
@@ -44,9 +45,10 @@ class Row {
     this.start = h("span", { role: "cell", class: "c-start num muted" });
     this.took = h("span", { role: "cell", class: "c-took num" });
     this.tokens = h("span", { role: "cell", class: "c-tokens num" });
+    this.cost = h("span", { role: "cell", class: "c-cost num" });
     this.el = h("div", { role: "row", class: "run-row", "aria-rowindex": index + 2 },
       h("span", { role: "cell", class: "c-status" }, this.status), h("span", { role: "cell", class: "c-input" }, this.link),
-      this.agent, this.model, this.start, this.took, this.tokens);
+      this.agent, this.model, this.start, this.took, this.tokens, this.cost);
     this.show(run);
   }
 
@@ -63,6 +65,7 @@ class Row {
     this.model.title = summary?.model ?? "";
     this.start.title = moment(ms(run.created_at));
     setText(this.tokens, tokens(summary?.usage.total_tokens || null));
+    setText(this.cost, money(summary?.cost_usd) ?? "");
     this.tick(Date.now());
   }
 
@@ -89,7 +92,7 @@ export class RunsView {
       props: { role: "table", "aria-label": "Runs", class: "v-list runs-list", tabindex: "0" },
       bodyProps: { role: "rowgroup" },
       header: h("div", { role: "rowgroup", class: "runs-head" }, h("div", { role: "row", class: "run-row" },
-        [["c-status", "Status"], ["c-input", "Input"], ["c-agent", "Agent"], ["c-model", "Model"], ["c-start", "Started"], ["c-took", "Took"], ["c-tokens", "Tokens"]].map(([kind, text]) => h("span", { role: "columnheader", class: kind }, text)))),
+        [["c-status", "Status"], ["c-input", "Input"], ["c-agent", "Agent"], ["c-model", "Model"], ["c-start", "Started"], ["c-took", "Took"], ["c-tokens", "Tokens"], ["c-cost", "Cost"]].map(([kind, text]) => h("span", { role: "columnheader", class: kind }, text)))),
     });
     this.empty = h("div", { class: "empty", hidden: true });
     this.form = this.makeForm();
@@ -148,16 +151,27 @@ export class RunsView {
   async load() {
     const epoch = (this.epoch += 1);
     try {
-      const found = await get(`v1/runs/?${query({ ...filters(this.params), limit: PAGE, include: "runstead.summary" })}`);
+      const found = await get(`v1/runs/?${query({ ...filters(this.params), limit: FIRST, include: "runstead.summary" })}`);
       if (epoch !== this.epoch) return;
-      this.runs = found;
-      this.whole = found.length < PAGE;
-      this.rows.clear();
-      this.list.clear();
-      this.sized();
+      this.replace(found);
     } catch (error) {
       if (epoch === this.epoch && this.runs.length === 0) this.nothing(h("p", {}, error.message));
     }
+  }
+
+  /** Show what was listed. Where it is what was shown already, rows only change: a focus in them stays. */
+  replace(found) {
+    const same = found.length > 0 && found.every((run, index) => this.runs[index]?.id === run.id);
+    if (same) {
+      this.runs.splice(0, found.length, ...found);
+      for (const run of found) this.rows.get(run.id)?.show(run);
+      return;
+    }
+    this.runs = found;
+    this.whole = found.length < FIRST;
+    this.rows.clear();
+    this.list.clear();
+    this.sized();
   }
 
   async more(last) {
@@ -213,6 +227,7 @@ export class RunsView {
   }
 
   sized() {
+    if (this.runs.some((run) => run.summary?.cost_usd > 0)) this.list.el.classList.add("priced");
     const length = this.whole ? this.runs.length : Math.max(this.runs.length, this.total ?? 0);
     this.list.setCount(length);
     this.list.el.setAttribute("aria-rowcount", length + 1);
