@@ -46,7 +46,6 @@ ASK_REFUND = "Refund order 1182, the parcel never arrived."
 ASK_TOO_MUCH = "Compare all 40 contracts with the template."
 ASK_BROKEN = "Write the announcement for the new timeline."
 ASK_LONG = "Explain how a run survives a crash."
-GATE = "go-on"
 SAYINGS = (
     "Summarise the changes since Monday",
     "Which tests are slow, and why?",
@@ -61,7 +60,7 @@ def paced(text: str, ms: int = 4) -> list[str | Json]:
     return [act for word in re.findall(r"\S+\s*|\s+", text) for act in (word, {"pause_ms": ms})]
 
 
-def teach(model: StoryModel) -> None:
+def teach(model: StoryModel, gate: str) -> None:
     """Tell the story model what it answers to the questions here."""
     search = {
         "name": "conversation_search",
@@ -94,7 +93,7 @@ def teach(model: StoryModel) -> None:
                 "reasoning": paced("I will begin with the log, because everything else follows from it."),
                 "text": [
                     *paced("Every event of a run is **written down** before anybody sees it. "),
-                    {"gate": GATE},
+                    {"gate": gate},
                 ],
             }
         ],
@@ -127,9 +126,9 @@ def begun(client: Client, agent: str, text: str) -> str:
         return run_id_in([next(frames)])
 
 
-def sow(client: Client, model: StoryModel, sayings: int = 20) -> Seeds:
-    """Make the agents and the runs."""
-    teach(model)
+def sow(client: Client, model: StoryModel, gate: str, sayings: int = 20) -> Seeds:
+    """Make the agents and the runs. The answer to `ASK_LONG` stops at the gate."""
+    teach(model, gate)
     blocks = [
         {"label": "persona", "value": "I keep the notes of the team and answer from them."},
         {

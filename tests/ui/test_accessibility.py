@@ -13,11 +13,12 @@ from playwright.sync_api import Page, expect
 from tests.serving import Client, Server, story
 from tests.story_model import StoryModel
 from tests.ui.browser import DESK, PHONE, Look, Theme
-from tests.ui.seeds import ASK_LONG, GATE, Seeds, begun, sow
+from tests.ui.seeds import ASK_LONG, Seeds, begun, sow
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+GATE = "shown"
 SERIOUS = {"serious", "critical"}
 
 
@@ -29,7 +30,7 @@ def shown(
     folder = tmp_path_factory.mktemp("shown")
     with Server(folder, model.url, RUNSTEAD_MODEL_RETRIES="0") as server:
         with server.client() as client:
-            seeds = sow(client, model)
+            seeds = sow(client, model, GATE)
             live = begun(client, seeds.notes, ASK_LONG)
         yield server, seeds, live
         model.open(GATE)

@@ -13,13 +13,14 @@ from playwright.sync_api import Page, expect
 from tests.serving import Client, Server
 from tests.story_model import StoryModel
 from tests.ui.browser import PHONE, Look
-from tests.ui.seeds import ASK_BROKEN, ASK_LEFT, ASK_LONG, ASK_TOO_MUCH, GATE, Seeds, begun, said, sow, spread
+from tests.ui.seeds import ASK_BROKEN, ASK_LEFT, ASK_LONG, ASK_TOO_MUCH, Seeds, begun, said, sow, spread
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 WANTED = bool(os.environ.get("RUNSTEAD_PICTURES"))
 WIDE = (1280, 760)
+GATE = "pictures"
 
 
 def picture(page: Page, name: str, there: str) -> None:
@@ -34,7 +35,7 @@ def picture(page: Page, name: str, there: str) -> None:
 def test_pictures(model: StoryModel, folder: Path, look: Look) -> None:
     """Every view, light and dark in turn, and one of a phone."""
     with Server(folder, model.url, RUNSTEAD_MODEL_RETRIES="0") as server, server.client() as client:
-        before = sow(client, model, sayings=120)
+        before = sow(client, model, GATE, sayings=120)
         server.stop()
         spread(folder / "data" / "runstead.db", hours=20)
         server.start()

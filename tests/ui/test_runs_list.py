@@ -24,10 +24,10 @@ def rows(page: Page) -> list[str]:
     return page.locator(".v-body .row-link").all_text_contents()
 
 
-def test_filters_live_in_the_address(model: StoryModel, folder: Path, look: Look) -> None:
+def test_filters_live_in_the_address(model: StoryModel, folder: Path, look: Look, mark: str) -> None:
     """What is chosen is in the address; a reload and the way back from a run keep it; the chips count and lead."""
     with Server(folder, model.url, RUNSTEAD_MODEL_RETRIES="0") as server, server.client() as client:
-        seeds = sow(client, model, sayings=6)
+        seeds = sow(client, model, mark, sayings=6)
         with look.at(f"{server.url}/") as page:
             expect(page.get_by_role("link", name="All 11")).to_have_attribute("aria-current", "true")
             page.get_by_role("link", name="Failed 2").click()

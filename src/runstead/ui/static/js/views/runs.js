@@ -148,21 +148,22 @@ export class RunsView {
     this.counts();
   }
 
-  async load() {
+  /** List from the top. `again`: the same question as before, so rows that are still the same stay. */
+  async load({ again = false } = {}) {
     const epoch = (this.epoch += 1);
     try {
       const found = await get(`v1/runs/?${query({ ...filters(this.params), limit: FIRST, include: "runstead.summary" })}`);
       if (epoch !== this.epoch) return;
-      this.replace(found);
+      this.replace(found, again);
     } catch (error) {
       if (epoch === this.epoch && this.runs.length === 0) this.nothing(h("p", {}, error.message));
     }
   }
 
-  /** Show what was listed. Where it is what was shown already, rows only change: a focus in them stays. */
-  replace(found) {
+  /** Show what was listed. Where the same runs are shown already, their rows only change: a focus in them stays. */
+  replace(found, again) {
     const same = found.length > 0 && found.every((run, index) => this.runs[index]?.id === run.id);
-    if (same) {
+    if (again && same && (found.length === FIRST || found.length === this.runs.length)) {
       this.runs.splice(0, found.length, ...found);
       for (const run of found) this.rows.get(run.id)?.show(run);
       return;
@@ -256,7 +257,7 @@ export class RunsView {
   told(event) {
     if (event.message_type === "feed_opened" || event.message_type === "feed_reset") {
       // What happened while the line was away is only in the list. A reader far down keeps the place.
-      if (this.list.el.scrollTop < 200) this.load();
+      if (this.list.el.scrollTop < 200) this.load({ again: true });
       this.counts();
       return;
     }
