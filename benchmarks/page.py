@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -43,7 +43,7 @@ SCROLL = """async count => {
 
 
 @contextmanager
-def opened(browser: Browser, address: str) -> Iterator[Page]:
+def opened(browser: Browser, address: str) -> Generator[Page]:
     """A page in a profile of its own, with nothing in its cache."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
@@ -53,7 +53,7 @@ def opened(browser: Browser, address: str) -> Iterator[Page]:
 
 
 @contextmanager
-def traced(browser: Browser, page: Page) -> Iterator[list[str]]:
+def traced(browser: Browser, page: Page) -> Generator[list[str]]:
     """What the page's main thread did meanwhile, in words, once the block is over.
 
     A task's time by the clock is also what other processes took from it; its processor time is the page's own.

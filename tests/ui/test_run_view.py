@@ -218,11 +218,12 @@ def test_a_waiting_run_says_that_it_waits(
 ) -> None:
     """A run in line behind another of its agent."""
     agent = client.agent()
-    begun(client, agent, story({"text": ["a", {"gate": mark}]}, mark=mark))
+    first = begun(client, agent, story({"text": ["a", {"gate": mark}]}, mark=mark))
     second = client.ask("POST", f"/v1/agents/{agent}/messages/async", saying("after that"))["id"]
     with look.at(f"{server.url}/#/runs/{second}") as page:
         expect(page.locator(".run-title")).to_contain_text("Queued")
         expect(page.locator(".working")).to_contain_text("Waiting in line")
+        expect(page.get_by_role("link", name="behind one run")).to_have_attribute("href", f"#/runs/{first}")
         model.open(mark)
         expect(page.locator(".run-title")).to_contain_text("Completed")
         expect(page.locator(".timeline")).to_contain_text("Waiting in line")

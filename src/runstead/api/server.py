@@ -19,6 +19,7 @@ from runstead.api.routes import (
     feed,
     health,
     messages,
+    metrics,
     models,
     runs,
     steps,
@@ -27,6 +28,7 @@ from runstead.api.services import Services
 
 ROUTERS = (
     health.router,
+    metrics.router,
     agents.router,
     core_memory.router,
     messages.router,

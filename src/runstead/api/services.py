@@ -15,6 +15,7 @@ from runstead.runs.cancel import Cancellation
 from runstead.runs.feed import RunFeeds
 from runstead.settings import Settings
 from runstead.store.database import Database
+from runstead.telemetry import Meter
 
 
 class Lifecycle(Protocol):
@@ -40,4 +41,5 @@ class Services:
     cancellation: Cancellation
     lifecycle: Lifecycle
     feeds: RunFeeds
+    meter: Meter = field(default_factory=Meter)
     rendered_runs: RenderedRuns = field(default_factory=RenderedRuns)

@@ -9,6 +9,7 @@ of the two has reached it. What is not in the store yet stays in memory, so that
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 
 from runstead.domain.event import RunEvent
@@ -30,7 +31,7 @@ COMMIT_RETRY_MAX_S = 2.0
 _log = log("events")
 
 
-class Pen:
+class Pen(ABC):
     """One run's numbers, and its events that are not in the store yet."""
 
     def __init__(self, encode: Encoder, run: Run, tape: Tape, dirty: Callable[[Pen], None]) -> None:
@@ -76,6 +77,10 @@ class Pen:
             self.tail.append(entry)
             self.last_seq = entry.seq
             self._dirty(self)
+
+    @abstractmethod
+    async def commit(self, change: Change) -> None:
+        """Write a change and its events, after all emitted before, in one commit. Raises `StaleEpoch`, nothing written."""
 
     async def room(self) -> None:
         """Wait while too much is on its way to be kept."""

@@ -1,6 +1,6 @@
 """What lists of runs show beside a run: whose it is, which model answers, and how its input begins. Reads only.
 
-Three statements for a page of runs, each by an index, however long the runs are.
+Four statements for a page of runs, each by an index, however long the runs are.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, func, select
 
 from runstead.domain.message import Role
-from runstead.domain.run import Run
+from runstead.domain.run import Run, RunStatus
 from runstead.ids import UserId
+from runstead.store.lines import FIRST, Place, places
 from runstead.store.pages import Page
 from runstead.store.runs import RunFilter, list_runs, some_runs
 from runstead.store.schema import agents, messages, steps
@@ -43,11 +44,15 @@ _MODELS = select(steps.c.run_id, steps.c.model_handle).where(
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """How one run is shown in a list. `input` is the beginning of its first user message, None where it has none."""
+    """How one run is shown in a list. `input` is the beginning of its first user message, None where it has none.
+
+    `place` is where it stands in line.
+    """
 
     agent_name: str | None = None
     model: str | None = None
     input: str | None = None
+    place: Place = FIRST
 
 
 def list_summed(
@@ -66,12 +71,13 @@ def with_summaries(conn: Connection, user_id: UserId, runs: Sequence[Run]) -> li
     agents_found = {agent_id: (name, model) for agent_id, name, model in conn.execute(_AGENTS, of_agents)}
     # The oldest comes last and wins.
     inputs = {run_id: str(begin) for run_id, begin in conn.execute(_INPUTS, of_runs)}
+    line = places(conn, user_id, [run.id for run in runs if run.status is RunStatus.CREATED])
     models = {run_id: str(handle) for run_id, handle in conn.execute(_MODELS, of_runs)}
     found: list[tuple[Run, RunSummary]] = []
     for run in runs:
         name, model = agents_found.get(run.agent_id, (None, None))
         handle = models.get(run.id) or run.request.override_model or model
-        found.append((run, RunSummary(name, handle, inputs.get(run.id))))
+        found.append((run, RunSummary(name, handle, inputs.get(run.id), line.get(run.id, FIRST))))
     return found
 
 

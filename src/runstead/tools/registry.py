@@ -65,6 +65,11 @@ class Toolbox:
         own = [self._tools[name].spec for name in agent.tools if name in self._tools and name not in mine]
         return (*own, *client_tools)
 
+    def runs_once(self, name: str) -> bool:
+        """Whether a call of this tool, once begun, must never be begun again."""
+        tool = self._tools.get(name)
+        return tool is not None and tool.spec.on_interrupt == "fail"
+
     async def run(self, call: ToolCall, context: ToolContext) -> ToolOutcome:
         """Run one call to its outcome, whatever it is; only cancellation comes out as an exception."""
         tool = self._tools.get(call.name)

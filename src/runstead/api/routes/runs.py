@@ -34,10 +34,11 @@ from runstead.domain.message import Message, Role
 from runstead.domain.run import ACTIVE, Run, RunType
 from runstead.domain.transcript import told
 from runstead.errors import Gone, Invalid, NotFound
-from runstead.ids import UserId
+from runstead.ids import RunId, UserId
 from runstead.llm.prices import costs
 from runstead.runs.wait import outcome
-from runstead.store import messages, runs, steps, summaries
+from runstead.store import lines, messages, runs, steps, summaries
+from runstead.store.lines import FIRST
 from runstead.store.messages import MessageFilter, MessagePage
 from runstead.store.pages import Page
 from runstead.store.runs import RunFilter
@@ -79,8 +80,10 @@ async def list_runs(query: Annotated[RunQuery, Query()], caller: Caller, parts: 
         found = await parts.db.read(summaries.list_summed, caller.user.id, query.filter(), page)
         return Json(await summed(parts, found))
     kept = parts.rendered_runs.kept
-    ids, changed = await parts.db.read(runs.list_changed, caller.user.id, query.filter(), page, kept)
-    body = parts.rendered_runs.list_json(ids, changed, kept)
+    ids, changed, places = await parts.db.read(
+        lines.list_changed_placed, caller.user.id, query.filter(), page, kept
+    )
+    body = parts.rendered_runs.list_json(ids, changed, kept, places)
     return Response(body, media_type="application/json")
 
 
@@ -91,8 +94,8 @@ async def list_active_runs(query: Annotated[ActiveQuery, Query()], caller: Calle
     agent_ids = (query.agent_id,) if query.agent_id else tuple(query.agent_ids or ())
     where = RunFilter(agent_ids=agent_ids, statuses=ACTIVE, background=query.background)
     page = query.page() if "limit" in query.model_fields_set else Page(limit=ACTIVE_LISTED)
-    found = await parts.db.read(runs.list_runs, caller.user.id, where, page)
-    return Json([run_state(run) for run in found])
+    found, places = await parts.db.read(lines.list_placed, caller.user.id, where, page)
+    return Json([run_state(run, places.get(run.id, FIRST)) for run in found])
 
 
 @router.get("/runs/{run_id}")
@@ -107,8 +110,11 @@ async def retrieve_run(
 
     With `include=runstead.summary` (an extension) it says whose it is, which model answers and how its input begins.
     """
-    run = await find(parts, caller.user.id, run_id)
-    state = run_state(run)
+    found = await parts.db.read(lines.find_placed, caller.user.id, run_id)
+    if found is None:
+        raise NotFound(NO_RUN)
+    run, place = found
+    state = run_state(run, place)
     if include:
         (state,) = await summed(parts, await parts.db.read(summaries.with_summaries, caller.user.id, [run]))
     if run.type is RunType.ASYNC and run.status.final:
@@ -204,12 +210,17 @@ async def follow(parts: Services, run: Run, after: int, asked: ResumeRequest) ->
     try:
         reader = await parts.log.reader(run.id, after)
     except Gone as error:
-        raise Gone(
-            f"Run was created more than {_duration(parts.settings.events_keep_s)} ago, and is now expired."
-            f" Its messages are still at /v1/runs/{run.id}/messages."
-        ) from error
+        raise expired(parts, run.id) from error
     wanted = asked.include_pings is not False
     return stream.response(reader, run.id, after, feed(parts, wanted, asked.batch_size))
+
+
+def expired(parts: Services, run_id: RunId) -> Gone:
+    """The error of a run that is over and whose events are no longer kept: it says where its messages are."""
+    return Gone(
+        f"Run was created more than {_duration(parts.settings.events_keep_s)} ago, and is now expired."
+        f" Its messages are still at /v1/runs/{run_id}/messages."
+    )
 
 
 def feed(parts: Services, include_pings: bool, batch_size: int | None = None) -> stream.Feed:
@@ -220,6 +231,7 @@ def feed(parts: Services, include_pings: bool, batch_size: int | None = None) ->
         parts.settings.keepalive_s,
         include_pings,
         max(batch_size or 0, stream.FRAMES_PER_WRITE_MAX),
+        parts.meter,
     )
 
 

@@ -52,7 +52,7 @@ export class RunView {
     this.reply = h("div", {});
     const tab = (id, text, on) => h("button", { type: "button", role: "tab", id: `tab-${id}`, "aria-controls": `panel-${id}`, "aria-selected": String(on), tabindex: on ? "0" : "-1", on: { click: () => this.tab(id) } }, text);
     this.tabs = h("div", { role: "tablist", class: "tabs", "aria-label": "What to see of the run", on: { keydown: (event) => this.tabKey(event) } }, tab("talk", "Conversation", true), tab("raw", "Events", false), tab("time", "Timeline", false));
-    this.working = h("p", { class: "working", hidden: true }, badge("running", "Working"), h("span", { class: "num" }));
+    this.working = h("p", { class: "working", hidden: true }, badge("running", "Working"), (this.ahead = h("a", { hidden: true })), h("span", { class: "num" }));
     // Which of them is seen is the style's business: beside a wide conversation there is room for the timeline, too.
     this.grid = h("div", { class: "run-grid", "data-tab": "talk" },
       h("div", { class: "run-main" }, h("div", { class: "tab-row" }, this.tabs, this.line),
@@ -184,7 +184,12 @@ export class RunView {
   }
 
   told(event) {
-    if (event.run_id !== this.id || !this.run) return;
+    if (!this.run) return;
+    if (event.run_id !== this.id) {
+      // Who waits in line moves when another one goes.
+      if (this.run.status === "created" && event.run?.agent_id === this.run.agent_id) this.refreshSoon();
+      return;
+    }
     if (event.message_type === "run_deleted") {
       toast("This run was deleted");
       this.go("#/runs");
@@ -225,6 +230,7 @@ export class RunView {
     this.showFacts();
     this.draw();
     this.working.hidden = !active(run);
+    this.showPlace();
     const asks = standing(run) === "approval";
     if (asks && !this.asked) showDecision(this.question, run, (next) => this.go(`#/runs/${next}`));
     this.asked = asks;
@@ -232,6 +238,17 @@ export class RunView {
       this.composer = composer({ agent: run.agent_id, conversation: run.conversation_id, label: `Message to ${summary.agent_name}`, onSent: (next) => this.go(`#/runs/${next}`) });
       fill(this.reply, this.composer.el);
     }
+  }
+
+  /** What it waits for: the runs ahead of it in its conversation or of its agent. */
+  showPlace() {
+    const { run } = this;
+    const ahead = run.status === "created" ? (run.line_position ?? 0) : 0;
+    setBadge(this.working.firstChild, run.status, run.status === "created" ? "Waiting in line" : "Working");
+    this.ahead.hidden = ahead === 0;
+    if (ahead === 0) return;
+    setText(this.ahead, ahead === 1 ? "behind one run" : `behind ${count(ahead)} runs`);
+    this.ahead.href = `#/runs/${run.waiting_for}`;
   }
 
   showActions() {
@@ -293,7 +310,6 @@ export class RunView {
   tick() {
     if (!this.run || document.hidden || !active(this.run)) return;
     setText(this.took, duration(elapsed(this.run)));
-    setBadge(this.working.firstChild, this.run.status, this.run.status === "created" ? "Waiting in line" : "Working");
     setText(this.working.lastChild, duration(elapsed(this.run)));
     this.draw();
   }
