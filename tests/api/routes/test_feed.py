@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from sqlalchemy import create_engine, event
 from tests.world import WAIT_S, World, world
 
+from runstead.clock import SystemClock
 from runstead.ids import DEFAULT_ORGANIZATION, DEFAULT_USER
 from runstead.llm.scripted import ScriptedGateway, says
 from runstead.runs.feed import CHANGES_KEPT_MAX, RunFeed
+from runstead.store import runs
+from runstead.store.migrate import migrate
 
 SUMMARY = "include=runstead.summary"
 
@@ -144,3 +148,21 @@ async def test_a_reader_that_missed_too_much_is_told(tmp_path: Path) -> None:
         with pytest.raises(Exception, match="list the runs again"):
             await feed.next(0, 0.1)
         assert (await feed.next(CHANGES_KEPT_MAX, 0.1))[0] == CHANGES_KEPT_MAX + 1
+
+
+def test_a_look_reads_no_more_than_what_is_active_or_new(tmp_path: Path) -> None:
+    """However many runs an actor has: both halves go by an index that leaves the rest out."""
+    url = f"sqlite:///{tmp_path / 'runstead.db'}"
+    migrate(url)
+    engine = create_engine(url)
+    asked: list[tuple[str, Any]] = []
+    event.listen(engine, "before_cursor_execute", lambda *given: asked.append((given[2], given[3])))
+    with engine.connect() as connection:
+        runs.touched_runs(connection, DEFAULT_USER, SystemClock().now())
+        plans = [
+            connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()[0][3]
+            for statement, values in list(asked)
+        ]
+    engine.dispose()
+    assert "runs_active" in plans[0]
+    assert "created_at>" in plans[1]

@@ -218,7 +218,8 @@ export class AgentView {
       return;
     }
     fill(this.body, h("ul", { class: "cards" }, found.map((each) => h("li", { class: "card" }, h("div", { class: "card-head" },
-      h("span", { class: "strong" }, line(each.summary, 120) || "Conversation"), h("span", { class: "muted" }, when(ms(each.last_message_at ?? each.created_at)))), h("code", { class: "muted" }, each.id)))));
+      h("span", { class: "strong" }, line(each.summary, 120) || "Conversation"), h("span", { class: "muted" }, when(ms(each.last_message_at ?? each.created_at))),
+      h("a", { href: `#/runs?conversation=${encodeURIComponent(each.id)}` }, "Its runs")), h("code", { class: "muted" }, each.id)))));
   }
 
   closeChat() {

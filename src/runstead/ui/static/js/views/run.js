@@ -296,7 +296,7 @@ export class RunView {
       ["Steps", count(run.summary?.step_count)],
       ["End", run.stop_reason ? reasonWord(run.stop_reason) : "–"],
       ["Mode", run.background ? "Background" : "Foreground"],
-      run.conversation_id ? ["Conversation", h("code", {}, run.conversation_id)] : null,
+      run.conversation_id ? ["Conversation", h("a", { href: `#/runs?conversation=${run.conversation_id}` }, h("code", {}, run.conversation_id))] : null,
       run.callback_url ? ["Callback", run.callback_sent_at ? `${run.callback_status_code ?? run.callback_error}` : "not told yet"] : null,
       ["Run", h("code", {}, run.id)],
     ];

@@ -20,6 +20,7 @@ function filters(params) {
   return {
     statuses: params.getAll("status"),
     agent_id: params.get("agent"),
+    conversation_id: params.get("conversation"),
     stop_reason: params.get("stop"),
     background: params.get("background"),
     search: params.get("text"),
@@ -31,6 +32,7 @@ function holds(params, run) {
   const statuses = params.getAll("status");
   return (statuses.length === 0 || statuses.includes(run.status)) &&
     (!params.get("agent") || params.get("agent") === run.agent_id) &&
+    (!params.get("conversation") || params.get("conversation") === run.conversation_id) &&
     (!params.get("stop") || params.get("stop") === run.stop_reason) &&
     (!params.get("background") || params.get("background") === String(run.background)) &&
     (!params.get("text") || (run.summary?.input ?? "").toLowerCase().includes(params.get("text").toLowerCase()));
@@ -128,6 +130,7 @@ export class RunsView {
   submit() {
     const next = new URLSearchParams();
     for (const status of this.params.getAll("status")) next.append("status", status);
+    if (this.params.has("conversation")) next.set("conversation", this.params.get("conversation"));
     for (const name of ["agent", "stop", "background", "time", "text"]) {
       const value = this.form.elements[name].value.trim();
       if (value) next.set(name, value);
