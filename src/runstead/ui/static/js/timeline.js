@@ -58,6 +58,7 @@ export class Timeline {
   called(stepId, name) {
     if (!stepId || !name) return;
     const names = this.names.get(stepId) ?? new Set();
+    if (!names.has(name)) this.key = "";
     names.add(name);
     this.names.set(stepId, names);
   }

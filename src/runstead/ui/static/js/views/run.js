@@ -159,6 +159,7 @@ export class RunView {
       const call = [event.tool_calls ?? event.tool_call].flat()[0];
       if (call?.name) this.timeline.called(event.step_id, call.name);
     }
+    if (this.timeline.key === "") this.draw();
     const step = events.findLast((event) => event.step_id)?.step_id;
     const over = events.some((event) => event.message_type === "stop_reason" || event.message_type === "error_message");
     if (over || (step && step !== this.step)) this.refreshSoon();
