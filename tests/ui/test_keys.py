@@ -49,3 +49,8 @@ def test_who_has_no_key_sees_nothing_but_the_question(model: StoryModel, folder:
         page.get_by_role("button", name="Not now").click()
         expect(page.locator(".side .line")).to_have_text("Not allowed")
         expect(page.locator(".v-body .run-row")).to_have_count(0)
+        page.get_by_role("link", name="Agents").click()
+        page.get_by_label("API key or password").fill(PASSWORD)
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("No agents yet")).to_be_visible()
+        expect(page.locator(".side .line")).to_have_text("Live")

@@ -40,6 +40,7 @@ async function newKey(refused, words) {
   const given = await asking;
   if (given === null) return false;
   sessionStorage.setItem(KEY, given);
+  dispatchEvent(new Event("runstead.key"));
   return true;
 }
 

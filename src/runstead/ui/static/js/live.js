@@ -5,6 +5,8 @@ import { events, request } from "./api.js";
 
 const WAIT_MIN_MS = 400;
 const WAIT_MAX_MS = 8000;
+// Refusals that mean: later.
+const SOON = new Set([408, 425, 429]);
 
 class Line {
   /** A connection that comes back. `open(signal)` reads until it ends; true from it means: this was the last. */
@@ -53,7 +55,7 @@ class Line {
       last = await this.open(abort.signal);
     } catch (error) {
       if (abort.signal.aborted) return;
-      if (error.status >= 400 && error.status < 500) {
+      if (error.status >= 400 && error.status < 500 && !SOON.has(error.status)) {
         this.stop();
         this.onState("refused", error);
         return;

@@ -132,6 +132,8 @@ addEventListener("keydown", (event) => {
 });
 addEventListener("hashchange", show);
 addEventListener("popstate", show);
+// A key that was given late lets in also what was refused before.
+addEventListener("runstead.key", () => feed.start());
 keysFrom(askKey);
 show();
 feed.start();

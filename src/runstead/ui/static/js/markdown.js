@@ -15,7 +15,7 @@ const ITEM = /^(\s*)([-*+]|\d{1,9}[.)])\s+(.*)$/;
 /** A link that leads where it says, or the plain text where that is nowhere we go. */
 function link(text, target, depth) {
   if (!LINK.test(target)) return text;
-  return h("a", { href: target, rel: "noopener noreferrer nofollow", target: "_blank" }, inline(text, depth + 1));
+  return h("a", { href: target, title: target, rel: "noopener noreferrer nofollow", target: "_blank" }, inline(text, depth + 1));
 }
 
 function inline(text, depth = 0) {

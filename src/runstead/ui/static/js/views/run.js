@@ -253,17 +253,33 @@ export class RunView {
   }
 
   showActions() {
-    const key = `${active(this.run)}/${Boolean(this.input)}/${this.run.cancel_requested_at}`;
+    const key = `${active(this.run)}/${this.run.cancel_requested_at}`;
     if (key === this.actionsKey) return;
     this.actionsKey = key;
-    const menu = h("details", { class: "menu" }, h("summary", { class: "button" }, icon("copy"), h("span", {}, "Copy")),
-      h("div", { class: "menu-list" }, snippets(this.run, this.input).map(([name, text]) => button(name, { kind: "quiet", onclick: () => (copy(text, name), (menu.open = false)) })),
-        button("Run id", { kind: "quiet", onclick: () => (copy(this.id, "Run id"), (menu.open = false)) })));
-    menu.addEventListener("keydown", (event) => event.key === "Escape" && ((menu.open = false), menu.firstChild.focus()));
-    menu.addEventListener("focusout", (event) => menu.contains(event.relatedTarget) || (event.relatedTarget && (menu.open = false)));
-    fill(this.actions, menu,
+    this.menu ??= this.makeMenu();
+    fill(this.actions, this.menu,
       active(this.run) && button(this.run.cancel_requested_at ? "Cancelling" : "Cancel", { drawing: "stop", onclick: () => this.cancel(), disabled: Boolean(this.run.cancel_requested_at) }),
       button("Delete", { drawing: "trash", kind: "danger quiet", onclick: () => this.delete() }));
+  }
+
+  /** What can be copied of the run; reckoned when it is opened, from what is known by then. */
+  makeMenu() {
+    const list = h("div", { class: "menu-list" });
+    const menu = h("details", { class: "menu" }, h("summary", { class: "button" }, icon("copy"), h("span", {}, "Copy")), list);
+    const close = () => (menu.open = false);
+    const entry = (name, text) => button(name, { kind: "quiet", onclick: () => (copy(text, name), close()) });
+    const away = (event) => menu.contains(event.target) || close();
+    menu.addEventListener("toggle", () => {
+      if (!menu.open) {
+        document.removeEventListener("pointerdown", away);
+        return;
+      }
+      document.addEventListener("pointerdown", away);
+      fill(list, snippets(this.run, this.input).map(([name, text]) => entry(name, text)), entry("Run id", this.id));
+    });
+    menu.addEventListener("keydown", (event) => event.key === "Escape" && (close(), menu.firstChild.focus()));
+    menu.addEventListener("focusout", (event) => event.relatedTarget && !menu.contains(event.relatedTarget) && close());
+    return menu;
   }
 
   showFailure() {
