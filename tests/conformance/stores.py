@@ -83,7 +83,7 @@ async def stores(url: str) -> AsyncGenerator[Stores]:
     clock, ids = ManualClock(), CountingIds()
     logs = [EmbeddedLog(db, encode) for db in databases]
     admissions = [
-        Admission(db, clock, ids, log, encode, _nobody, lambda: False)
+        Admission(db, clock, ids, log, encode, _nobody, lambda: False, end_soon=_nothing)
         for db, log in zip(databases, logs, strict=True)
     ]
     await databases[0].write(actors.ensure_defaults, NOW)
@@ -98,6 +98,10 @@ async def stores(url: str) -> AsyncGenerator[Stores]:
 async def _nobody(_run: RunId) -> None:
     """Offer a run to nobody: these tests claim by hand."""
     await asyncio.sleep(0)
+
+
+def _nothing(_runs: Sequence[RunId]) -> None:
+    """Interrupt nothing: these tests end runs by hand."""
 
 
 def other_agent(number: int) -> AgentId:

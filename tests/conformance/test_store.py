@@ -314,11 +314,11 @@ async def test_folding_at_once_keeps_every_event(two: Stores) -> None:
     lines = [EventRow(run.id, n, n, 1, b"m%d" % n) for n in range(2, 20)]
     await two.a.write(rows.append, lines)
     await two.a.write(commits.commit, *finished(replace(claim.run, last_seq=19)))
-    assert [run.id] == await two.b.read(rows.unfolded, 10)
+    assert [run.id] == await two.b.read(rows.unpacked, [run.id])
 
     await asyncio.gather(*(two.both[n % 2].write(rows.fold, [run.id]) for n in range(4)))
 
-    assert [] == await two.b.read(rows.unfolded, 10)
+    assert [] == await two.b.read(rows.unpacked, [run.id])
     ((first, body),) = await two.a.read(rows.read, run.id, 0)
     assert (1, 20) == (first, len(body.split(b"\n")))
     await asyncio.gather(two.a.write(commits.delete_run, claim.run), two.b.write(rows.fold, [run.id]))

@@ -24,6 +24,7 @@ from tests.world import World, wait_for, wait_until
 from runstead.app import Server, build, running
 from runstead.domain.message import Role
 from runstead.domain.tool import OnInterrupt, ToolOutcome, ToolSpec
+from runstead.engine.tally import CountedExecutor
 from runstead.ids import RunId
 from runstead.llm.scripted import Cue, ScriptedGateway
 from runstead.llm.types import CallDelta, Delta, Finish, ModelRequest, TextDelta
@@ -326,7 +327,7 @@ def _wired(folder: Path, plan: Plan) -> Stage:
     watched.acknowledged = lambda _name, _args: None
     model.appends = lambda: watched.appends
     points.drain = server.engine.shut_down
-    loop = cast("AgentLoop", server.engine.owner._executor)
+    loop = cast("AgentLoop", cast("CountedExecutor", server.engine.owner._executor)._executor)
     loop._tools._tools[TOOL] = _tool(points, folder / "effects", plan.on_interrupt)
     points.armed = not plan.begins
     return Stage(folder, server, model, points, plan)
@@ -364,7 +365,7 @@ async def _rehearse(folder: Path) -> None:
         group.create_task(made.begin())
         while not (found := await services.db.read(active)):
             await asyncio.sleep(0)
-        await made.server.engine.owner.work(found[0])
+        await made.server.engine.owner.take(found[0])
     await services.log.close()
     await services.db.close()
 

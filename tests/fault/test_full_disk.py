@@ -101,11 +101,6 @@ async def test_what_does_not_fit_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    strict=True,
-    raises=ExceptionGroup,
-    reason="Owner.renew renews the lease of a run that was given up, as long as its process holds another one",
-)
 async def test_a_run_that_was_given_up_is_not_kept(folder: Path) -> None:
     """Its lease ends although its process goes on with other runs."""
     models = Gated()

@@ -151,19 +151,19 @@ def _extend(conn: Connection, row: EventRow) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class LogHead:
     """How far a run's log is in the store, and whether that is its end."""
 
     last_seq: int
     over: bool
 
 
-def heads(conn: Connection, run_ids: Sequence[RunId]) -> dict[RunId, Head]:
+def heads(conn: Connection, run_ids: Sequence[RunId]) -> dict[RunId, LogHead]:
     """How far the logs of these runs are; those that do not exist are left out."""
     newest = select(func.max(table.c.last_seq)).where(table.c.run_id == runs.c.id).scalar_subquery()
     query = select(runs.c.id, runs.c.completed_at, runs.c.last_seq, newest).where(runs.c.id.in_(run_ids))
     return {
-        RunId(run_id): Head(max(committed, stored or 0), over=completed_at is not None)
+        RunId(run_id): LogHead(max(committed, stored or 0), over=completed_at is not None)
         for run_id, completed_at, committed, stored in conn.execute(query)
     }
 
