@@ -42,6 +42,7 @@ from runstead.loop.loop import AgentLoop
 from runstead.retention import Retention
 from runstead.runs.admit import Admission
 from runstead.runs.cancel import Cancellation
+from runstead.runs.feed import RunFeeds
 from runstead.runs.wait import outcome
 from runstead.settings import Settings
 from runstead.store import actors, keys, runs
@@ -54,6 +55,7 @@ from runstead.telemetry import Meter, configure, log
 from runstead.tools.builtin.conversation import CONVERSATION_TOOLS
 from runstead.tools.builtin.memory import MEMORY_TOOLS
 from runstead.tools.registry import Toolbox
+from runstead.ui.pages import Pages
 from runstead.webhooks.deliver import Callbacks
 
 BACKLOG = 2048
@@ -142,16 +144,19 @@ def build(
         gateway=gateway,
         admission=admission,
         cancellation=cancellation,
+        feeds=RunFeeds(db, clock),
         lifecycle=phase,
         meter=meter,
     )
+    api = create_api(services)
+    api.router.routes.extend(Pages().routes())
     return Server(
         services=services,
         engine=engine,
         callbacks=Callbacks(settings, db, clock, render),
         retention=Retention(settings, db, events, clock, meter),
         phase=phase,
-        api=create_api(services),
+        api=api,
     )
 
 
@@ -221,6 +226,7 @@ async def drain(server: Server) -> None:
     await server.engine.drained.wait()
     log_, settings = server.services.log, server.services.settings
     log_.release(lingering=False)
+    server.services.feeds.release()
     try:
         async with asyncio.timeout(settings.drain_s):
             while log_.lingering:  # noqa: ASYNC110 - readers come to their end one by one, and none tells

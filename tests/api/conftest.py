@@ -31,6 +31,7 @@ from runstead.ids import CountingIds, RunId
 from runstead.llm.types import Delta, EmbeddingInfo, ModelInfo, ModelRequest
 from runstead.runs.admit import Admission
 from runstead.runs.cancel import Cancellation
+from runstead.runs.feed import RunFeeds
 from runstead.settings import ProviderSettings, Settings
 from runstead.store import actors
 from runstead.store.schema import metadata, runs
@@ -147,7 +148,18 @@ def serving(tmp_path: Path) -> Serving:
             db, clock, ids, log, encode, _nothing, lambda: lifecycle.stopping, end_soon=cancellation.end_soon
         )
         app = create_api(
-            Services(settings, clock, ids, db, log, FixedGateway(), admission, cancellation, lifecycle)
+            Services(
+                settings,
+                clock,
+                ids,
+                db,
+                log,
+                FixedGateway(),
+                admission,
+                cancellation,
+                lifecycle,
+                RunFeeds(db, clock),
+            )
         )
         transport = httpx.ASGITransport(app=app)
         agent = {"user-agent": "test"}

@@ -16,6 +16,7 @@ from runstead.api.routes import (
     agents,
     blocks,
     core_memory,
+    feed,
     health,
     messages,
     metrics,
@@ -31,6 +32,7 @@ ROUTERS = (
     agents.router,
     core_memory.router,
     messages.router,
+    feed.router,  # before `runs`, whose paths take any word for an id
     runs.router,
     steps.router,
     blocks.router,
