@@ -14,6 +14,7 @@ from typing import Protocol, cast
 
 from runstead import __version__
 from runstead.errors import RunsteadError
+from runstead.settings import CHOICES
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 CANNOT = 2
@@ -51,6 +52,16 @@ def parser() -> ArgumentParser:
     serve.add_argument("--host", help="address to listen on (RUNSTEAD_HOST; default 127.0.0.1)")
     serve.add_argument("--port", type=int, help="port; 0 takes a free one (RUNSTEAD_PORT; default 8283)")
     _add_data_dir(serve)
+    serve.add_argument(
+        "--role",
+        choices=CHOICES["RUNSTEAD_ROLE"],
+        help="serve the API, work on runs, or both (RUNSTEAD_ROLE; default all); for processes that share a PostgreSQL",
+    )
+    serve.add_argument(
+        "--processes",
+        type=int,
+        help="so many processes on one port (RUNSTEAD_PROCESSES; default 1); on PostgreSQL",
+    )
     serve.add_argument(
         "--log-level", choices=LOG_LEVELS, type=str.upper, help="(RUNSTEAD_LOG_LEVEL; default WARNING)"
     )
