@@ -6,13 +6,15 @@ from the store; everything else is asked over HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
+from types import TracebackType
+from typing import Self
 
-from tests.serving import Client, Frame, Json, Server, until
 from tests.services import PostgresServer, RedisServer
+from tests.serving import Client, Frame, Json, Server, until
 
 # Short, so that tests of takeovers need not wait; the rest is as it ships.
 LEASE_S = 2.0
@@ -32,17 +34,20 @@ class Cluster:
         self._folder = folder
         self._model_url = model_url
 
-    def __enter__(self) -> Cluster:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
         running = [member for member in self.members if member.running]
         for member in running:
             member.resume()
             member.terminate()
         codes = [member.wait_gone() for member in running]
-        self.postgres.drop_database(self.database_url)
-        assert kind is not None or not any(codes), f"exit codes {codes}\n{self.log}"
+        if kind is None:  # else PostgreSQL may be as dead as the test
+            self.postgres.drop_database(self.database_url)
+            assert not any(codes), f"exit codes {codes}\n{self.log}"
 
     @property
     def log(self) -> str:
@@ -125,24 +130,17 @@ class Watcher:
             with server.client() as client:
                 body = {"starting_after": after, "include_pings": True}
                 with client.stream(f"/v1/runs/{run_id}/stream", body) as frames:
-                    self.frames += frames_into(self.frames, frames)
+                    for frame in frames:
+                        self.frames.append(frame)
         except BaseException as error:  # noqa: BLE001 - told by `all`, in the test's own thread
             self.error = error
 
 
-def frames_into(kept: list[Frame], frames: Iterator[Frame]) -> list[Frame]:
-    """Keep events as they come; gives none that are left."""
-    for frame in frames:
-        kept.append(frame)
-    return []
-
-
-def together(*works: object) -> None:
+def together(*works: Callable[[], object]) -> None:
     """Do several things at once, each in a thread; the first failure is the test's."""
     failed: list[BaseException] = []
 
-    def do(work: object) -> None:
-        assert callable(work)
+    def do(work: Callable[[], object]) -> None:
         try:
             work()
         except BaseException as error:  # noqa: BLE001 - raised below, in the test's own thread
