@@ -24,7 +24,7 @@ import httpx
 from tests.sse import Frame, parse
 
 Json = dict[str, Any]
-START_S = 30.0
+START_S = 90.0
 STOP_S = 20.0
 POLL_S = 0.01
 _KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_START")
@@ -123,6 +123,20 @@ class Server:
         assert self._process is not None
         self._process.kill()
         self._process.wait(STOP_S)
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        assert self._process is not None
+        return self._process.pid
+
+    def pause(self) -> None:
+        """SIGSTOP: it does nothing, and nobody is told; its connections stay open."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT: it goes on and does not know that it slept."""
+        os.kill(self.pid, signal.SIGCONT)
 
     def client(self, **headers: str) -> Client:
         """A client of this server; `headers` go with each of its requests (underscores stay)."""

@@ -72,3 +72,19 @@ def test_colours(environ: dict[str, str], wanted: bool, monkeypatch: pytest.Monk
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     assert colourless() is wanted
+
+
+def test_roles_and_processes_are_for_those_who_share_a_postgres() -> None:
+    """On SQLite both are refused, with what to do; who only works takes a free port unless one is named."""
+    shared = {"RUNSTEAD_DATABASE_URL": "postgresql://db/runstead"}
+    for given in ({"role": "worker"}, {"role": "api"}, {"processes": 2}):
+        with pytest.raises(Invalid, match="RUNSTEAD_DATABASE_URL=postgresql"):
+            from_environment({}, **given)
+    with pytest.raises(Invalid, match="between 1 and"):
+        from_environment({**shared, "RUNSTEAD_PROCESSES": "0"})
+
+    worker = from_environment(shared, role="worker")
+    assert (worker.port, worker.works, worker.serves) == (0, True, False)
+    assert from_environment({**shared, "RUNSTEAD_PORT": "8284"}, role="worker").port == 8284
+    api = from_environment({**shared, "RUNSTEAD_ROLE": "api"})
+    assert (api.port, api.works, api.serves) == (8283, False, True)

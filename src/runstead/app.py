@@ -295,6 +295,21 @@ def _listen(settings: Settings) -> socket.socket:
     return listening
 
 
+def _stop_with(pid: int, stop: asyncio.Event) -> None:
+    """Stop when the process that watches this one is gone, however it went."""
+    if os.getppid() != pid:
+        stop.set()
+        return
+    ended = os.pidfd_open(pid)
+
+    def gone() -> None:
+        asyncio.get_running_loop().remove_reader(ended)
+        os.close(ended)
+        stop.set()
+
+    asyncio.get_running_loop().add_reader(ended, gone)
+
+
 class _Http(uvicorn.Server):
     """uvicorn, with the signals left to us: a stop drains first and closes the port last."""
 
@@ -332,6 +347,8 @@ async def _serve(settings: Settings, listening: socket.socket, on_ready: OnReady
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    if settings.supervisor_pid:
+        _stop_with(settings.supervisor_pid, stop)
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(http.serve(sockets=[listening]))
         async with running(server):

@@ -25,6 +25,7 @@ CHOICES = {
     "RUNSTEAD_ROLE": ("all", "api", "worker"),
 }
 _LETTA_CLIENT = {"RUNSTEAD_URL": "LETTA_BASE_URL", "RUNSTEAD_KEY": "LETTA_API_KEY"}
+PROCESSES_MAX = 256
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 DEFAULT_URL = "http://127.0.0.1:8283"
 
@@ -69,7 +70,10 @@ class Settings:
     database_pool_size: int = 10
     redis_url: str = field(default="", repr=False)
     role: str = "all"
+    processes: int = 1
     reuse_port: bool = False
+    # Set by `--processes`: the process that watches this one, and whose end is this one's.
+    supervisor_pid: int = 0
     server_password: Secret | None = None
     providers: tuple[ProviderSettings, ...] = ()
 
@@ -170,6 +174,9 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: object) 
         if item.name in values or item.name == "providers" or not env.get(name):
             continue
         values[item.name] = _read(name, env[name], str(item.type))
+    if values.get("role") == "worker":
+        # Nobody needs to find it: whoever asks for its health names the port.
+        values.setdefault("port", 0)
     values["providers"] = _providers(env)
     return _checked(Settings(**values))  # type: ignore[arg-type]
 
@@ -183,7 +190,19 @@ def _checked(settings: Settings) -> Settings:
             f"The role {settings.role!r} is for one of several processes, and those share a PostgreSQL:"
             " set RUNSTEAD_DATABASE_URL=postgresql://…, or leave the role out."
         )
+    if not 1 <= settings.processes <= PROCESSES_MAX:
+        raise Invalid(f"RUNSTEAD_PROCESSES must be between 1 and {PROCESSES_MAX}, not {settings.processes}.")
+    if settings.processes > 1 and not settings.on_postgres:
+        raise Invalid(
+            "Several processes share a PostgreSQL: set RUNSTEAD_DATABASE_URL=postgresql://…, or leave --processes out;"
+            " one process on SQLite needs no other."
+        )
     return settings
+
+
+def child_environment(**settings: str) -> dict[str, str]:
+    """The environment for a process of ours: this one's, with these variables instead of its own."""
+    return {**os.environ, **settings}
 
 
 def _read(name: str, text: str, kind: str) -> object:

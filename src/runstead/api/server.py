@@ -26,9 +26,10 @@ from runstead.api.routes import (
 )
 from runstead.api.services import Services
 
+# What a process tells that only works on runs.
+STATE_ROUTERS = (health.router, metrics.router)
 ROUTERS = (
-    health.router,
-    metrics.router,
+    *STATE_ROUTERS,
     agents.router,
     core_memory.router,
     messages.router,
@@ -52,20 +53,22 @@ class Api(FastAPI):
 
 
 def create_api(services: Services) -> FastAPI:
-    """The application that serves these parts."""
+    """The application that serves these parts: the whole API, or only how the process is where it only works."""
+    serves = services.settings.serves
     app = Api(
         title="Runstead",
         version=__version__,
         summary="A self-hosted server for AI agents' runs.",
         redoc_url=None,
         docs_url=None,
+        openapi_url="/openapi.json" if serves else None,
         redirect_slashes=False,
     )
     app.state.services = services
     app.state.access = Access(services)
     install_problems(app)
     app.add_middleware(Edge, body_bytes_max=services.settings.body_bytes_max)
-    for router in ROUTERS:
+    for router in ROUTERS if serves else STATE_ROUTERS:
         # The routes themselves, not an inclusion of the router: that would match every request twice.
         app.router.routes.extend(router.routes)
     return app

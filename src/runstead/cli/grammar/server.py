@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from runstead.cli.grammar.manual import ENDINGS, Commands, as_json, in_folder
+from runstead.settings import CHOICES
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -46,12 +47,24 @@ def _serve(commands: Commands) -> None:
             "runstead serve",
             "runstead serve --port 0 --data-dir ./data",
             "OPENAI_API_KEY=… runstead serve --log-level INFO",
+            "RUNSTEAD_DATABASE_URL=postgresql://… RUNSTEAD_REDIS_URL=redis://… runstead serve --processes 4",
         ),
         endings={0: "stopped in order", 2: ENDINGS[2]},
     )
     serve.add_argument("--host", help="address to listen on (RUNSTEAD_HOST; default 127.0.0.1)")
     serve.add_argument("--port", type=int, help="port; 0 takes a free one (RUNSTEAD_PORT; default 8283)")
     in_folder(serve)
+    serve.add_argument(
+        "--role",
+        choices=CHOICES["RUNSTEAD_ROLE"],
+        help="serve the API, work on runs, or both (RUNSTEAD_ROLE; default all); for processes that share a PostgreSQL",
+    )
+    serve.add_argument(
+        "--processes",
+        type=int,
+        metavar="N",
+        help="so many processes on one port (RUNSTEAD_PROCESSES; default 1); on PostgreSQL",
+    )
     serve.add_argument(
         "--log-level",
         choices=LOG_LEVELS,
