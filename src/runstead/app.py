@@ -39,13 +39,11 @@ from runstead.runs.admit import Admission
 from runstead.runs.cancel import Cancellation
 from runstead.runs.wait import outcome
 from runstead.settings import Settings
-from runstead.store import actors, keys, runs
+from runstead.store import actors, keys, runs, secrets
 from runstead.store.migrate import migrate
 from runstead.store.sqlite import SqliteDatabase
 from runstead.telemetry import configure, log
-from runstead.tools.builtin.conversation import CONVERSATION_TOOLS
-from runstead.tools.builtin.memory import MEMORY_TOOLS
-from runstead.tools.registry import Toolbox
+from runstead.tools.workshop import open_workshop
 from runstead.webhooks.deliver import Callbacks
 
 BACKLOG = 2048
@@ -92,8 +90,8 @@ def build(
     db = SqliteDatabase(path, synchronous=settings.sqlite_synchronous)
     events = EmbeddedLog(db, encode)
     gateway = gateway or ProviderGateway(settings, clock)
-    tools = Toolbox(db, (*MEMORY_TOOLS, *CONVERSATION_TOOLS), timeout_s=settings.tool_timeout_s)
-    loop = AgentLoop(db, events, gateway, tools, clock, ids)
+    workshop = open_workshop(settings, db)
+    loop = AgentLoop(db, events, gateway, workshop.toolbox, clock, ids)
     engine = Engine(settings, db, events, clock, ids, loop)
     phase = Phase()
 
@@ -111,6 +109,7 @@ def build(
         admission=admission,
         cancellation=Cancellation(db, events, clock, engine),
         lifecycle=phase,
+        workshop=workshop,
     )
     return Server(
         services=services,
@@ -129,6 +128,9 @@ async def running(server: Server) -> AsyncGenerator[Server]:
     await services.db.write(actors.ensure_defaults, services.clock.now())
     # The data folder is this process's alone: whoever owned a run before is dead.
     await services.db.write(runs.disown_all)
+    # An older version kept agents' secrets as they were.
+    if await services.db.read(secrets.any_open):
+        await services.db.write(secrets.seal_open, services.workshop.vault.seal)
     group = asyncio.TaskGroup()
     try:
         async with group:
@@ -253,10 +255,12 @@ async def _serve(settings: Settings, listening: socket.socket, on_ready: OnReady
         async with running(server):
             while not (http.started or serving.done()):  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.001)
-            announcing = None if on_ready is None else group.create_task(on_ready(server))
+            announcing = [group.create_task(server.services.workshop.sandbox.announce())]
+            if on_ready is not None:
+                announcing.append(group.create_task(on_ready(server)))
             await stop.wait()
-            if announcing is not None:
-                announcing.cancel()
+            for task in announcing:
+                task.cancel()
             await drain(server)
             http.should_exit = True
             await asyncio.wait({serving})

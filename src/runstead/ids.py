@@ -5,6 +5,7 @@ Ids are made by the server only, never taken from a client. `Ids` is passed in, 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import uuid
@@ -67,6 +68,13 @@ class CountingIds:
 def has_shape(text: str, prefix: str) -> bool:
     """Whether `text` is spelled as an id of that kind."""
     return text.startswith(prefix + "-") and _SHAPE.match(text) is not None
+
+
+def stable_id(prefix: str, text: str) -> str:
+    """An id that follows from a text, in the shape of all ids."""
+    digits = hashlib.sha256(f"{prefix}:{text}".encode()).hexdigest()
+    shape = f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:32]}"
+    return f"{prefix}-{shape}"
 
 
 def part_otid(message_id: str, index: int) -> str:

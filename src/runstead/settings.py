@@ -19,6 +19,7 @@ _LETTA = {
     "RUNSTEAD_KEEPALIVE_S": "LETTA_KEEPALIVE_INTERVAL",
     "RUNSTEAD_MODEL_TIMEOUT_S": "LETTA_LLM_STREAM_TIMEOUT_SECONDS",
 }
+SANDBOXES = ("auto", "bubblewrap", "process", "off")
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -52,6 +53,15 @@ class ProviderSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """The service that searches the web for agents: `tavily` or `exa`."""
+
+    kind: str
+    base_url: str
+    api_key: Secret
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What a server is told at its start. Units stand last in the names; `_s` is seconds."""
 
@@ -77,6 +87,14 @@ class Settings:
     model_idle_timeout_s: float = 120.0
     model_retries: int = 2
     tool_timeout_s: float = 180.0
+    sandbox: str = "auto"
+    sandbox_network: bool = False
+    sandbox_memory_mb: int = 1024
+    sandbox_calls_max: int = 8
+    sandbox_python: str = ""
+    secrets_key: Secret | None = None
+    search: SearchSettings | None = None
+    fetch_private: bool = False
     callback_timeout_s: float = 5.0
     callback_attempts_max: int = 8
     log_level: str = "WARNING"
@@ -105,10 +123,13 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: object) 
     values: dict[str, object] = {k: v for k, v in given.items() if v is not None}
     for item in fields(Settings):
         name = "RUNSTEAD_" + item.name.upper()
-        if item.name in values or item.name == "providers" or not env.get(name):
+        if item.name in values or item.name in {"providers", "search"} or not env.get(name):
             continue
         values[item.name] = _read(name, env[name], str(item.type))
     values["providers"] = _providers(env)
+    values["search"] = _search(env)
+    if (sandbox := values.get("sandbox", "auto")) not in SANDBOXES:
+        raise Invalid(f"RUNSTEAD_SANDBOX must be one of {', '.join(SANDBOXES)}, not {sandbox!r}.")
     return Settings(**values)  # type: ignore[arg-type]
 
 
@@ -160,6 +181,17 @@ def _providers(env: Mapping[str, str]) -> tuple[ProviderSettings, ...]:
             key = env.get(key_name)
             found.append(ProviderSettings(name, "chat", _with_v1(base), Secret(key) if key else None))
     return tuple(found)
+
+
+def _search(env: Mapping[str, str]) -> SearchSettings | None:
+    """The search service that has a key; the first one where several have."""
+    for kind, url, default, key in (
+        ("tavily", "TAVILY_BASE_URL", "https://api.tavily.com", "TAVILY_API_KEY"),
+        ("exa", "EXA_BASE_URL", "https://api.exa.ai", "EXA_API_KEY"),
+    ):
+        if found := env.get(key):
+            return SearchSettings(kind, (env.get(url) or default).rstrip("/"), Secret(found))
+    return None
 
 
 def _with_v1(url: str) -> str:

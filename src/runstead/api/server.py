@@ -13,6 +13,7 @@ from runstead.api.openapi import describe
 from runstead.api.problems import install_problems
 from runstead.api.routes import (
     admin,
+    agent_tools,
     agents,
     blocks,
     core_memory,
@@ -21,17 +22,20 @@ from runstead.api.routes import (
     models,
     runs,
     steps,
+    tools,
 )
 from runstead.api.services import Services
 
 ROUTERS = (
     health.router,
     agents.router,
+    agent_tools.router,
     core_memory.router,
     messages.router,
     runs.router,
     steps.router,
     blocks.router,
+    tools.router,
     models.router,
     admin.router,
 )

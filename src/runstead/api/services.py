@@ -14,6 +14,7 @@ from runstead.runs.admit import Admission
 from runstead.runs.cancel import Cancellation
 from runstead.settings import Settings
 from runstead.store.database import Database
+from runstead.tools.workshop import Workshop
 
 
 class Lifecycle(Protocol):
@@ -38,4 +39,5 @@ class Services:
     admission: Admission
     cancellation: Cancellation
     lifecycle: Lifecycle
+    workshop: Workshop
     rendered_runs: RenderedRuns = field(default_factory=RenderedRuns)

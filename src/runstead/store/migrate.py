@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 from runstead.errors import CannotStart
 from runstead.store.schema import metadata
 
-HEAD = "0002"
+HEAD = "0003"
 VERSION_TABLE = "alembic_version"
 BUSY_TIMEOUT_S = 30.0
 
