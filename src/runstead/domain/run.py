@@ -88,9 +88,9 @@ class Run:
     """One run as it is stored.
 
     `epoch` 0: nobody has owned it yet. `owner` and `lease_until` say who works on it, until when unless renewed.
-    `last_seq` is the number of its newest event that was in the log at its last commit. `commits` counts its owners' commits;
-    no event beyond `reserved_seq` was given to anybody; `hot_id` names the Redis that its newest events are in, if any.
-    Durations in nanoseconds.
+    `last_seq` is the number of its newest event that was in the log at its last commit. `commits` counts its owners'
+    commits; no event beyond `reserved_seq` was given to anybody; `hot_id` names the Redis that its newest events are
+    in, if any. Durations in nanoseconds.
     """
 
     id: RunId
