@@ -68,7 +68,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What came of a job. `traceback` shows the user's lines only; `schemas` only where a schema was asked for."""
+    """What came of a job. `traceback` shows the user's lines only; `schemas` only where a schema was asked for.
+
+    `filtered`: the kernel refused it what reaches over the fence.
+    """
 
     ok: bool
     text: str
@@ -76,6 +79,7 @@ class Ran:
     stderr: str = ""
     traceback: str = ""
     schemas: Mapping[str, object] | None = None
+    filtered: bool = False
 
 
 def _failed(text: str, printed: tuple[str, str]) -> Ran:
@@ -90,6 +94,7 @@ class Sandbox:
         self._settings = settings
         self._python = interpreter(settings.sandbox_python)
         self._kind: FenceKind | SandboxUnavailable | None = None
+        self._filtered = False
         self._choosing = asyncio.Lock()
         self._turns = asyncio.Semaphore(settings.sandbox_calls_max)
         # Each call is the user that was away the longest; another server on this machine begins elsewhere.
@@ -114,9 +119,10 @@ class Sandbox:
                 _log.warning("user code is not run", why=str(why))
             return
         if kind is FenceKind.PROCESS and self._settings.sandbox == "auto":
+            reach = "" if self._filtered else " and reach the network"
             _log.warning(
                 "user code is fenced in weakly",
-                why="bubblewrap cannot be used here: tools can reach the network and read what every user may read",
+                why=f"bubblewrap cannot be used here: tools can read what every user may read{reach}",
             )
 
     async def run(self, job: Job, *, timeout_s: float) -> Ran:
@@ -197,6 +203,7 @@ class Sandbox:
                 "environment": {**ENVIRONMENT, "HOME": place, "TMPDIR": place, **job.environment},
                 "paths": fence.paths(inside=inside),
                 "node": node(),
+                "network": self._settings.sandbox_network,
                 "memory_mb": self._settings.sandbox_memory_mb // 2,
                 "uid": uid,
                 "limits": {
@@ -261,6 +268,7 @@ class Sandbox:
             return False
         if not ran.ok or ran.text != "2":
             _log.info("a sandbox does not work", kind=kind.value, said=(ran.text + ran.stderr)[:500])
+        self._filtered = ran.filtered
         return ran.ok and ran.text == "2"
 
 
@@ -380,6 +388,7 @@ class _Process:
             *self.printed,
             _plain(str(answer.get("traceback", ""))),
             cast("Mapping[str, object]", schemas) if isinstance(schemas, dict) else None,
+            filtered=answer.get("filtered") is True,
         )
 
 
