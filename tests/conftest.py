@@ -14,6 +14,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from tests.services import postgres_server, postgres_url, redis_server
+
+# The services that a test may ask for.
+__all__ = ["postgres_server", "postgres_url", "redis_server"]
 
 OURS = "runstead-"
 ENDING_S = 2.0

@@ -12,10 +12,12 @@ import fcntl
 import os
 import signal
 import socket
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 import uvloop
@@ -30,6 +32,8 @@ from runstead.domain.run import Run
 from runstead.engine.engine import Engine
 from runstead.errors import CannotStart
 from runstead.events.embedded import EmbeddedLog
+from runstead.events.log import EventLog
+from runstead.events.signals import NoSignals, RedisSignals, Signals
 from runstead.ids import Ids, RandomIds
 from runstead.llm.gateway import ProviderGateway
 from runstead.llm.types import Gateway
@@ -40,7 +44,10 @@ from runstead.runs.cancel import Cancellation
 from runstead.runs.wait import outcome
 from runstead.settings import Settings
 from runstead.store import actors, keys, runs, secrets
+from runstead.store.agreed_clock import AgreedClock
+from runstead.store.database import Database
 from runstead.store.migrate import migrate
+from runstead.store.patient import PatientDatabase
 from runstead.store.sqlite import SqliteDatabase
 from runstead.telemetry import configure, log
 from runstead.tools.workshop import open_workshop
@@ -49,6 +56,7 @@ from runstead.webhooks.deliver import Callbacks
 BACKLOG = 2048
 KEEP_ALIVE_S = 75
 CLOSE_S = 5
+LINGER_LOOK_S = 0.05
 
 _log = log("server")
 
@@ -81,18 +89,28 @@ class Server:
     api: FastAPI
 
 
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What everything else stands on: where rows are, where events are, and how processes hear of each other."""
+
+    db: Database
+    log: EventLog
+    signals: Signals
+
+
 def build(
     settings: Settings, *, gateway: Gateway | None = None, clock: Clock | None = None, ids: Ids | None = None
 ) -> Server:
     """Wire the parts. `gateway`, `clock` and `ids` may be fakes. Call it inside the event loop; the schema must be there."""
-    clock, ids = clock or SystemClock(), ids or RandomIds()
-    path = Path(settings.database.removeprefix("sqlite:///"))
-    db = SqliteDatabase(path, synchronous=settings.sqlite_synchronous)
-    events = EmbeddedLog(db, encode)
+    ground = _ground(settings)
+    db, events = ground.db, ground.log
+    own: Clock = AgreedClock(SystemClock()) if settings.on_postgres else SystemClock()
+    clock, ids = clock or own, ids or RandomIds()
     gateway = gateway or ProviderGateway(settings, clock)
-    workshop = open_workshop(settings, db)
-    loop = AgentLoop(db, events, gateway, workshop.toolbox, clock, ids)
-    engine = Engine(settings, db, events, clock, ids, loop)
+    patient = PatientDatabase(db)
+    workshop = open_workshop(settings, patient)
+    loop = AgentLoop(patient, gateway, workshop.toolbox, clock, ids)
+    engine = Engine(settings, db, events, clock, ids, loop, ground.signals)
     phase = Phase()
 
     async def render(run: Run) -> bytes:
@@ -121,24 +139,41 @@ def build(
     )
 
 
+def _ground(settings: Settings) -> _Ground:
+    """SQLite and a log in it; or PostgreSQL, with Redis where it is given. What is not used is not imported."""
+    if not settings.on_postgres:
+        path = Path(settings.database.removeprefix("sqlite:///"))
+        db = SqliteDatabase(path, synchronous=settings.sqlite_synchronous)
+        return _Ground(db, EmbeddedLog(db, encode), NoSignals())
+    postgres: Any = import_module("runstead.store.postgres")
+    shared: Any = import_module("runstead.events.shared")
+    rows: Database = postgres.PostgresDatabase(settings.database, pool_size=settings.database_pool_size)
+    if not settings.redis_url:
+        return _Ground(rows, shared.SharedLog(rows, encode, None), NoSignals())
+    hot: Any = import_module("runstead.events.hot")
+    streams = hot.HotStreams(settings.redis_url)
+    return _Ground(rows, shared.SharedLog(rows, encode, streams), RedisSignals(streams))
+
+
 @asynccontextmanager
 async def running(server: Server) -> AsyncGenerator[Server]:
     """Run the parts behind the API; on the way out, stop them in order and lose nothing."""
     services = server.services
+    if isinstance(services.clock, AgreedClock):
+        await services.clock.agree(services.db)
     await services.db.write(actors.ensure_defaults, services.clock.now())
-    # The data folder is this process's alone: whoever owned a run before is dead.
-    await services.db.write(runs.disown_all)
+    if not services.settings.on_postgres:
+        # The data folder is this process's alone: whoever owned a run before is dead.
+        await services.db.write(runs.disown_all)
     # An older version kept agents' secrets as they were.
     if await services.db.read(secrets.any_open):
         await services.db.write(secrets.seal_open, services.workshop.vault.seal)
-    group = asyncio.TaskGroup()
+    await services.log.open()
     try:
-        async with group:
+        async with asyncio.TaskGroup() as group:
+            logging = group.create_task(services.log.run())
             working = group.create_task(server.engine.run())
-            chores = [
-                group.create_task(server.callbacks.run()),
-                group.create_task(server.retention.run()),
-            ]
+            chores = [group.create_task(each) for each in _chores(server)]
             try:
                 yield server
             finally:
@@ -147,18 +182,36 @@ async def running(server: Server) -> AsyncGenerator[Server]:
                 await asyncio.wait({working})
                 for chore in chores:
                     chore.cancel()
+                await services.log.close()
+                logging.cancel()
     finally:
-        await services.log.close()
         await services.gateway.close()
         await services.db.close()
 
 
+def _chores(server: Server) -> Sequence[Coroutine[None, None, None]]:
+    """What is done beside the runs, by processes that work."""
+    return (server.callbacks.run(), server.retention.run()) if server.services.settings.works else ()
+
+
 async def drain(server: Server) -> None:
-    """Take no new runs, let held ones end or hand them over, then tell every reader to come back."""
+    """Take no new runs, let held ones end or hand them over, then tell every reader to come back.
+
+    Who cannot come back (it waits for an answer, or follows a run that is not in the background) may stay a while longer:
+    another process may be going on with its run.
+    """
     server.phase.stop()
     server.engine.shut_down()
     await server.engine.drained.wait()
-    server.services.log.release()
+    log_, settings = server.services.log, server.services.settings
+    log_.release(lingering=False)
+    try:
+        async with asyncio.timeout(settings.drain_s):
+            while log_.lingering:  # noqa: ASYNC110 - readers come to their end one by one, and none tells
+                await asyncio.sleep(LINGER_LOOK_S)
+    except TimeoutError:
+        pass
+    log_.release()
 
 
 OnReady = Callable[[Server], Coroutine[None, None, None]]
@@ -167,7 +220,12 @@ OnReady = Callable[[Server], Coroutine[None, None, None]]
 def serve(settings: Settings, on_ready: OnReady | None = None) -> int:
     """Serve until SIGTERM or SIGINT; gives the exit code. Raises `CannotStart` with one sentence that says what to do."""
     configure(settings.log_level, as_json=settings.log_json)
-    with data_folder(settings):
+    if settings.redis_url and not settings.on_postgres:
+        raise CannotStart(
+            "RUNSTEAD_REDIS_URL (or LETTA_REDIS_HOST) is for several processes, and those share a PostgreSQL:"
+            " set RUNSTEAD_DATABASE_URL=postgresql://… too, or unset it; one process on SQLite needs no Redis."
+        )
+    with nullcontext() if settings.on_postgres else data_folder(settings):
         migrate(settings.database)
         listening = _listen(settings)
         settings = replace(settings, port=listening.getsockname()[1])
@@ -202,6 +260,8 @@ def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if settings.reuse_port:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listening.bind((settings.host, settings.port))
     except OSError as error:

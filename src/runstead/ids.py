@@ -77,6 +77,15 @@ def stable_id(prefix: str, text: str) -> str:
     return f"{prefix}-{shape}"
 
 
+def attempt_message_id(run_id: RunId, epoch: int, step_count: int) -> MessageId:
+    """The id of what the model says in one attempt at one step, told by the attempt alone.
+
+    So whoever goes on with a run can name what an attempt before it was saying, even where every word of it is lost.
+    """
+    seed = hashlib.sha256(f"{run_id}/{epoch}/{step_count}".encode()).digest()[:16]
+    return MessageId("message-" + str(uuid.UUID(bytes=seed, version=4)))
+
+
 def part_otid(message_id: str, index: int) -> str:
     """The otid of one part of a stored message: its uuid with the last two hex digits saying which part.
 

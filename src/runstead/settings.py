@@ -20,6 +20,7 @@ _LETTA = {
     "RUNSTEAD_MODEL_TIMEOUT_S": "LETTA_LLM_STREAM_TIMEOUT_SECONDS",
 }
 SANDBOXES = ("auto", "bubblewrap", "process", "off")
+ROLES = ("all", "api", "worker")
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -68,13 +69,17 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8283
     data_dir: Path = field(default_factory=lambda: Path.home() / ".runstead")
-    database_url: str = ""
+    database_url: str = field(default="", repr=False)
+    database_pool_size: int = 10
+    redis_url: str = field(default="", repr=False)
+    role: str = "all"
+    reuse_port: bool = False
     server_password: Secret | None = None
     providers: tuple[ProviderSettings, ...] = ()
 
     keepalive_s: float = 20.0
     lease_s: float = 15.0
-    reconcile_s: float = 5.0
+    reconcile_s: float = 1.0
     drain_s: float = 10.0
     runs_max: int = 1000
     body_bytes_max: int = 64 * 1024 * 1024
@@ -106,6 +111,21 @@ class Settings:
         return self.database_url or f"sqlite:///{self.data_dir / 'runstead.db'}"
 
     @property
+    def on_postgres(self) -> bool:
+        """Whether the database is PostgreSQL: then any number of processes may share it."""
+        return self.database.split(":", 1)[0].split("+", 1)[0] in {"postgres", "postgresql"}
+
+    @property
+    def works(self) -> bool:
+        """Whether this process works on runs."""
+        return self.role in {"all", "worker"}
+
+    @property
+    def serves(self) -> bool:
+        """Whether this process serves the API; one that only works tells its health, and nothing else."""
+        return self.role in {"all", "api"}
+
+    @property
     def on_loopback(self) -> bool:
         """Whether only this machine can reach the server."""
         return self.host in LOOPBACK
@@ -120,6 +140,9 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: object) 
     for ours, theirs in _LETTA.items():
         if theirs in env:
             env.setdefault(ours, env[theirs])
+    if env.get("LETTA_REDIS_HOST"):
+        port = env.get("LETTA_REDIS_PORT") or "6379"
+        env.setdefault("RUNSTEAD_REDIS_URL", f"redis://{env['LETTA_REDIS_HOST']}:{port}")
     values: dict[str, object] = {k: v for k, v in given.items() if v is not None}
     for item in fields(Settings):
         name = "RUNSTEAD_" + item.name.upper()
@@ -131,6 +154,19 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: object) 
     if (sandbox := values.get("sandbox", "auto")) not in SANDBOXES:
         raise Invalid(f"RUNSTEAD_SANDBOX must be one of {', '.join(SANDBOXES)}, not {sandbox!r}.")
     return Settings(**values)  # type: ignore[arg-type]
+    return _checked(Settings(**values))  # type: ignore[arg-type]
+
+
+def _checked(settings: Settings) -> Settings:
+    """The settings, where they go together. Raises `Invalid`."""
+    if settings.role not in ROLES:
+        raise Invalid(f"RUNSTEAD_ROLE must be one of {', '.join(ROLES)}, not {settings.role!r}.")
+    if settings.role != "all" and not settings.on_postgres:
+        raise Invalid(
+            f"The role {settings.role!r} is for one of several processes, and those share a PostgreSQL:"
+            " set RUNSTEAD_DATABASE_URL=postgresql://…, or leave the role out."
+        )
+    return settings
 
 
 def _read(name: str, text: str, kind: str) -> object:

@@ -7,7 +7,7 @@ re-attaches with its last number loses nothing.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -33,11 +33,10 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """How one client wants to be told: with pings or without, how long silence may last, and until when."""
+    """How one client wants to be told: with pings or without, and how long silence may last."""
 
     clock: Clock
     ids: Ids
-    leaving: Callable[[], bool]
     keepalive_s: float
     include_pings: bool = True
     batch_max: int = FRAMES_PER_WRITE_MAX
@@ -64,7 +63,7 @@ async def frames(reader: Reader, run_id: RunId, after: int, feed: Feed) -> Async
             seen = entries[-1].seq
             for joined in _writes(entries, feed):
                 yield joined
-        elif feed.leaving() and not reader.ended:
+        elif reader.released and not reader.ended:
             yield COME_BACK
             return
         elif feed.include_pings and not reader.ended:

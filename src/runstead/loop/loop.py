@@ -10,7 +10,6 @@ from runstead.domain.event import Failed, Stopped, Used
 from runstead.domain.run import StopReason
 from runstead.domain.run_machine import Change, Finished, transition
 from runstead.errors import ModelError, NotFound, RunsteadError, StaleEpoch
-from runstead.events.log import EventLog
 from runstead.ids import Ids
 from runstead.llm.types import Gateway
 from runstead.loop.calls import Caller
@@ -33,11 +32,8 @@ _PENDING_TEXT = (
 class AgentLoop:
     """Executes runs."""
 
-    def __init__(
-        self, db: Database, log: EventLog, gateway: Gateway, tools: Toolbox, clock: Clock, ids: Ids
-    ) -> None:
+    def __init__(self, db: Database, gateway: Gateway, tools: Toolbox, clock: Clock, ids: Ids) -> None:
         self._db = db
-        self._log = log
         self._clock = clock
         self._ids = ids
         self._tools = tools
@@ -80,7 +76,7 @@ class AgentLoop:
 
     async def _go(self, turn: Turn) -> None:
         if turn.run.epoch > 1:
-            await disown(turn, self._log, self._clock, self._ids)
+            await disown(turn, self._clock, self._ids)
         if turn.run.cancel_requested_at is not None:
             turn.hold.interrupt(Interrupt.CANCEL)
         while not await self._next(turn):

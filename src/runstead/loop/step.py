@@ -17,7 +17,7 @@ from runstead.domain.run import StopReason
 from runstead.domain.run_machine import Advanced, Finished
 from runstead.domain.step import Step, StepStatus, Usage
 from runstead.errors import ModelError, ModelErrorKind
-from runstead.ids import Ids, MessageId, StepId
+from runstead.ids import Ids, MessageId, StepId, attempt_message_id
 from runstead.llm.types import CallDelta, Delta, Gateway, ModelRequest, ReasoningDelta, TextDelta
 from runstead.loop.answer import Answer
 from runstead.loop.context import request_of, tokens_of_request
@@ -89,7 +89,7 @@ class Stepper:
             attempt=run.epoch,
         )
         base = Message(
-            id=MessageId("message-" + self._ids.uuid()),
+            id=attempt_message_id(run.id, run.epoch, run.step_count),
             user_id=run.user_id,
             agent_id=run.agent_id,
             conversation_id=run.conversation_id,

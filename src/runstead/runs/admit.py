@@ -26,6 +26,7 @@ from runstead.store import agents, idempotency, messages, runs
 from runstead.store import commit as commits
 from runstead.store.database import Database
 from runstead.store.events import EventRow
+from runstead.store.locks import hold, key_lock, lane_lock
 
 Dispatch = Callable[[RunId], Awaitable[None]]
 
@@ -115,6 +116,11 @@ class Admission:
         """
         if self._stopping():
             raise Unavailable("The server is stopping; send the request again in a moment.")
+        if new.background and (missing := self._log.missing) is not None:
+            raise Unavailable(
+                f"{missing}, and background runs are not taken without it; send the request again in a moment,"
+                " or wait for the answer."
+            )
         run = self._run(new)
         first = self._first(run)
         inputs = tuple(self._message(run, given) for given in new.inputs)
@@ -178,12 +184,14 @@ class Admission:
 def _admit(conn: Connection, new: NewRun, run: Run, inputs: tuple[Message, ...], first: EventRow) -> Run:
     """Store the run, or give the one that was made of the same request before."""
     keys = _keys(new)
+    hold(conn, lane_lock(new.lane), *(key_lock(run.user_id, key) for key in keys))
     for key, fingerprint in keys.items():
         if (known := idempotency.recall(conn, run.user_id, key)) is not None:
             made = runs.get_run(conn, idempotency.same_request(known, fingerprint))
-            assert made is not None, "a deleted run's keys are forgotten with it"
-            return made
-    if not agents.is_agent(conn, run.user_id, new.agent_id):
+            # A run that is deleted just now takes its keys with it: then this request makes a new one.
+            if made is not None:
+                return made
+    if not agents.keep_agent(conn, run.user_id, new.agent_id):
         raise NotFound(f"Agent with ID {new.agent_id} not found")
     request, after = messages.last_assistant(conn, new.lane)
     pending = open_calls(request, after)

@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
     ColumnElement,
     Connection,
     Row,
@@ -21,7 +20,6 @@ from sqlalchemy import (
     insert,
     literal,
     select,
-    type_coerce,
     update,
 )
 
@@ -34,6 +32,7 @@ from runstead.ids import AgentId, MessageId, UserId
 from runstead.store import blocks, messages, runs, secrets, tools
 from runstead.store.blocks import holders
 from runstead.store.codec import from_us, pack, to_us, unpack
+from runstead.store.documents import extra
 from runstead.store.pages import Page, paged
 from runstead.store.schema import agent_tags
 from runstead.store.schema import agents as table
@@ -43,6 +42,10 @@ _FIND = select(table).where(table.c.id == bindparam("agent_id"), table.c.user_id
 _IS_AGENT = select(table.c.id).where(
     table.c.id == bindparam("agent_id"), table.c.user_id == bindparam("user_id")
 )
+# Nobody else changes it meanwhile; messages may still be added to it.
+_FIND_LOCKED = _FIND.with_for_update(key_share=True)
+_IS_AGENT_KEPT = _IS_AGENT.with_for_update(read=True, key_share=True)
+_IS_AGENT_ALONE = _IS_AGENT.with_for_update()
 _NOTE_RUN = (
     update(table)
     .where(table.c.id == bindparam("agent"), table.c.user_id == bindparam("actor"))
@@ -147,10 +150,10 @@ def change_agent(
     secrets it has. Raises `NotFound`
     for an unknown block, `Invalid` for a message that is not in the context, and what `change` raises.
     """
-    agent = find_agent(conn, user_id, agent_id)
-    if agent is None:
+    row = conn.execute(_FIND_LOCKED, {"agent_id": agent_id, "user_id": user_id}).first()
+    if row is None:
         return None
-    agent = change(agent)
+    agent = change(_agent(row))
     update_agent(conn, agent)
     if block_ids is not None:
         wanted = _named_blocks(conn, user_id, block_ids)
@@ -183,9 +186,9 @@ def find_agent(conn: Connection, user_id: UserId, agent_id: str) -> Agent | None
     return None if row is None else _agent(row)
 
 
-def is_agent(conn: Connection, user_id: UserId, agent_id: str) -> bool:
-    """Whether this actor has that agent."""
-    return conn.scalar(_IS_AGENT, {"agent_id": agent_id, "user_id": user_id}) is not None
+def keep_agent(conn: Connection, user_id: UserId, agent_id: str) -> bool:
+    """Whether this actor has that agent; if so, nobody deletes it before the transaction ends."""
+    return conn.scalar(_IS_AGENT_KEPT, {"agent_id": agent_id, "user_id": user_id}) is not None
 
 
 def list_agents(conn: Connection, user_id: UserId, where: AgentFilter, page: Page) -> list[Agent]:
@@ -235,6 +238,9 @@ def delete_agent(conn: Connection, user_id: UserId, agent_id: str) -> bool:
 
     Raises `Busy` while it has runs that are not over: they would have nothing to write to.
     """
+    # Who admits a run keeps the agent: from here on there comes no new one.
+    if conn.scalar(_IS_AGENT_ALONE, {"agent_id": agent_id, "user_id": user_id}) is None:
+        return False
     if runs.active_of_agent(conn, user_id, AgentId(agent_id)):
         raise Busy(f"Agent {agent_id} has active runs; cancel them first.")
     gone = conn.execute(delete(table).where(table.c.user_id == user_id, table.c.id == agent_id))
@@ -291,7 +297,7 @@ def _keep_in_context(conn: Connection, agent: Agent, message_ids: Sequence[str])
 
 
 def _named_blocks(conn: Connection, user_id: UserId, block_ids: Sequence[str]) -> list[Block]:
-    found = blocks.find_blocks(conn, user_id, block_ids)
+    found = blocks.keep_blocks(conn, user_id, block_ids)
     if len(found) < len(set(block_ids)):
         known = {block.id for block in found}
         unknown = [block_id for block_id in block_ids if block_id not in known]
@@ -304,9 +310,9 @@ def _conditions(where: AgentFilter) -> list[ColumnElement[bool]]:
         (table.c.name, where.name),
         (table.c.user_id, where.created_by_id),
         (table.c.last_stop_reason, where.last_stop_reason),
-        (_extra("project_id"), where.project_id),
-        (_extra("template_id"), where.template_id),
-        (_extra("base_template_id"), where.base_template_id),
+        (extra(table.c.document, "project_id"), where.project_id),
+        (extra(table.c.document, "template_id"), where.template_id),
+        (extra(table.c.document, "base_template_id"), where.base_template_id),
     )
     found: list[ColumnElement[bool]] = [column == value for column, value in plain if value is not None]
     if where.nothing:
@@ -318,15 +324,12 @@ def _conditions(where: AgentFilter) -> list[ColumnElement[bool]]:
         found.append(table.c.id.in_(holders(where.block_id)))
     if where.identity_id is not None:
         # A JSON list of ids as text: an id stands in it between quotes.
-        found.append(_extra("identity_ids").contains(f'"{where.identity_id}"', autoescape=True))
+        found.append(
+            extra(table.c.document, "identity_ids").contains(f'"{where.identity_id}"', autoescape=True)
+        )
     if where.tags:
         found.append(_tagged(where.tags, match_all=where.match_all_tags))
     return found
-
-
-def _extra(name: str) -> ColumnElement[str]:
-    """A member of the document's `extra`, as text."""
-    return type_coerce(table.c.document, JSON)["extra", name].as_string()
 
 
 def _tagged(tags: Sequence[str], *, match_all: bool) -> ColumnElement[bool]:

@@ -14,7 +14,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
-    and_,
     bindparam,
     delete,
     exists,
@@ -49,9 +48,23 @@ _FIRST_IN_LANE = ~exists().where(
     text(f"other.status IN ({_ACTIVE_STATUSES})"),
     _other.c.position < table.c.position,
 )
-_IS_FIRST = select(table.c.id).where(table.c.id == bindparam("run_id"), _FIRST_IN_LANE)
+# Held until the claim is written or given up: of two claimers the second sees what the first one wrote.
+_CLAIMABLE = (
+    select(*_COLUMNS, _FIRST_IN_LANE)
+    .where(table.c.id == bindparam("run_id"))
+    .with_for_update(of=table, key_share=True)
+)
 _CLAIM = update(table).where(
     table.c.id == bindparam("run_id"), table.c.epoch == bindparam("epoch_before"), ACTIVE_ONLY
+)
+_RENEW = (
+    update(table)
+    .where(
+        table.c.id.in_(bindparam("run_ids", expanding=True)),
+        table.c.owner == bindparam("owned_by"),
+        ACTIVE_ONLY,
+    )
+    .returning(table.c.id, table.c.epoch, table.c.cancel_requested_at)
 )
 _HEAD_OF_LANE = (
     select(table.c.id)
@@ -70,6 +83,14 @@ class RunFilter:
     statuses: tuple[RunStatus, ...] = ()
     stop_reason: StopReason | None = None
     background: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the store says of a run that a process holds: under which epoch, and whether somebody wants it to end."""
+
+    epoch: int
+    cancel_requested: bool
 
 
 def insert_run(conn: Connection, run: Run) -> None:
@@ -138,11 +159,18 @@ def due_runs(conn: Connection, now: datetime, limit: int) -> list[RunId]:
     return [RunId(value) for value in conn.scalars(query)]
 
 
-def may_claim(conn: Connection, run: Run, now: datetime) -> bool:
-    """Whether anybody may take it now: nobody living owns it, and no earlier run of its lane is still active."""
-    if run.owner is not None and run.lease_until is not None and run.lease_until > now:
-        return False
-    return run.cancel_requested_at is not None or conn.scalar(_IS_FIRST, {"run_id": run.id}) is not None
+def look_to_claim(conn: Connection, run_id: RunId, now: datetime) -> tuple[Run, bool] | None:
+    """A run, and whether anybody may take it now: nobody living owns it, and no earlier run of its lane is still active.
+
+    Nobody else takes it before the transaction ends.
+    """
+    row = conn.execute(_CLAIMABLE, {"run_id": run_id}).first()
+    if row is None:
+        return None
+    *values, first = row
+    run = _run(values)
+    living = run.owner is not None and run.lease_until is not None and run.lease_until > now
+    return run, not living and (bool(first) or run.cancel_requested_at is not None)
 
 
 def write_claim(conn: Connection, run: Run, epoch_before: int) -> bool:
@@ -155,16 +183,31 @@ def write_claim(conn: Connection, run: Run, epoch_before: int) -> bool:
         "owner": run.owner,
         "lease_until": to_us(run.lease_until),
         "updated_at": to_us(run.updated_at),
+        "reserved_seq": run.reserved_seq,
+        "hot_id": run.hot_id,
     }
     return conn.execute(_CLAIM, written).rowcount == 1
 
 
-def renew_leases(conn: Connection, owner: str, until: datetime) -> dict[RunId, int]:
-    """Renew all leases of a process; give the runs that are still its own, with their epochs."""
-    mine = and_(table.c.owner == owner, ACTIVE_ONLY)
-    conn.execute(update(table).where(mine).values(lease_until=to_us(until)))
-    rows = conn.execute(select(table.c.id, table.c.epoch).where(mine))
-    return {RunId(run_id): epoch for run_id, epoch in rows}
+def renew_leases(
+    conn: Connection, owner: str, run_ids: Sequence[RunId], until: datetime
+) -> dict[RunId, Held]:
+    """Renew the leases of what a process works on; give those runs of it that are still its own."""
+    if not run_ids:
+        return {}
+    rows = conn.execute(_RENEW, {"owned_by": owner, "run_ids": run_ids, "lease_until": to_us(until)})
+    return {RunId(run_id): Held(epoch, asked is not None) for run_id, epoch, asked in rows}
+
+
+def owners(conn: Connection) -> list[str]:
+    """The names of all processes that own runs."""
+    return list(conn.scalars(select(table.c.owner).where(ACTIVE_ONLY, table.c.owner.is_not(None)).distinct()))
+
+
+def disown(conn: Connection, dead: Sequence[str]) -> int:
+    """Take their runs from processes that are known to be dead. Gives how many."""
+    mine = (ACTIVE_ONLY, table.c.owner.in_(dead))
+    return conn.execute(update(table).where(*mine).values(owner=None, lease_until=None)).rowcount
 
 
 def disown_all(conn: Connection) -> int:

@@ -29,7 +29,7 @@ TEXT_CHARS_MAX = 2_000_000
 TRACEBACK_CHARS_MAX = 8_000
 OOM_SCORE = "1000"
 
-# The kernel's numbers, by machine. What reaches over a fence, or makes holes into one, is refused whatever the user's rights.
+# The kernel's numbers, by machine. What reaches over a fence, or makes holes into one, is refused whatever rights there are.
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 ALLOW, REFUSE = 0x7FFF0000, 0x00050000  # the latter with an errno
 EPERM, ENOSYS = 1, 38
@@ -37,7 +37,8 @@ LOAD, JUMP_EQUAL, JUMP_GREATER_EQUAL, JUMP_ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0
 OFFSET_NUMBER, OFFSET_MACHINE, OFFSET_FIRST_ARGUMENT = 0, 4, 16
 NEW_NAME_SPACES = 0x7E020080
 OTHER_ABI = 0x40000000
-# unshare, setns, mount, ptrace, process_vm_*, bpf, perf_event_open, *key*, userfaultfd, open_by_handle_at, *init_module, kexec
+# unshare, setns, mount, ptrace, process_vm_*, bpf, perf_event_open, the keyring's, userfaultfd, open_by_handle_at, those
+# that load modules, and kexec.
 MACHINES: dict[str, tuple[int, int, int, tuple[int, ...]]] = {
     "x86_64": (
         0xC000003E,

@@ -184,7 +184,7 @@ async def _streamed(
     asked = body.request(stream_tokens=body.stream_tokens, include_pings=body.include_pings)
     new = await _new(agent_id, body, kind, asked, request, user, key)
     run = await parts.admission.admit(replace(new, background=body.background))
-    reader = await parts.log.reader(run.id, 0)
+    reader = await parts.log.reader(run.id, 0, lingers=not run.background)
     return stream.response(reader, run.id, 0, feed(parts, body.include_pings))
 
 

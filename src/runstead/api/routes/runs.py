@@ -192,7 +192,6 @@ def feed(parts: Services, include_pings: bool, batch_size: int | None = None) ->
     return stream.Feed(
         parts.clock,
         parts.ids,
-        lambda: parts.log.released,
         parts.settings.keepalive_s,
         include_pings,
         max(batch_size or 0, stream.FRAMES_PER_WRITE_MAX),
