@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -204,6 +204,17 @@ async def test_bombs_go_off_inside(prison: Prison) -> None:
     assert time.monotonic() - began < 45
 
 
+async def test_many_may_not_take_what_one_may_not(prison: Prison, tmp_path: Path) -> None:
+    """Processes that each stay below the limit are stopped when they are too large together."""
+    settings = replace(prison.sandbox.settings, sandbox_memory_mb=256, data_dir=tmp_path)
+    small = Prison(Sandbox(settings), prison.data, prison.kind, prison.mark)
+    body = "import os, signal\nfor n in range(20):\n    if os.fork() == 0: break\nx = bytearray(150 << 20)\nsignal.pause()"
+    ran = await small.attack(body, timeout_s=20)
+    assert not ran.ok
+    assert "more than 512 MiB of memory together" in ran.text
+    assert await gone(prison)
+
+
 async def test_time_is_limited(prison: Prison) -> None:
     """A hang, a busy loop, and what ignores every request to end."""
     for hang in (
@@ -235,10 +246,14 @@ async def test_floods_are_cut(prison: Prison) -> None:
     for flood in (
         "import sys\nfor _ in range(1024): sys.stdout.write('x' * (1 << 20))\nreturn 'done'",
         "import sys\nfor _ in range(1024): sys.stderr.write('x' * (1 << 20))\nreturn 'done'",
-        "import os\nfor fd in range(3, 9):\n    try:\n        while os.write(fd, b'x' * 9**6): pass\n    except OSError: 0",
+        """import os
+for fd in range(3, 99):
+    try:
+        while os.write(fd, b'x' * 10**6): pass
+    except OSError: pass""",
     ):
         ran = await prison.attack(flood, timeout_s=20)
-        assert not ran.ok
+        assert not ran.ok, flood
         assert len(ran.stdout) + len(ran.stderr) < 300_000
     long = await prison.attack("return 'y' * 50_000_000")
     assert len(long.text) <= 2_000_000

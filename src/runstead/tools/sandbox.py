@@ -25,6 +25,7 @@ import orjson
 from runstead.settings import Settings
 from runstead.telemetry import log
 from runstead.tools.enclosure import ENVIRONMENT, HOME_INSIDE, PASSING_UIDS, Fence, interpreter, node
+from runstead.tools.footprint import resident_bytes
 
 PROCESSES_MAX = 48
 OPEN_FILES_MAX = 256
@@ -33,6 +34,8 @@ OUTPUT_KEPT_BYTES = 64 * 1024  # of each of standard output and error
 OUTPUT_BYTES_MAX = 8 * 1024 * 1024  # then the code is stopped
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 CHUNK_BYTES = 64 * 1024
+TOGETHER_FACTOR = 2  # how much more all processes of a call may take than each of them
+WATCH_S = 0.25
 PROBE_S = 10.0
 GRACE_S = 2.0
 _MEBIBYTE = 1024 * 1024
@@ -91,13 +94,14 @@ class Sandbox:
     """Runs jobs, a few at a time. How they are fenced in is found out once, when it is first needed."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._python = interpreter(settings.sandbox_python)
         self._kind: FenceKind | SandboxUnavailable | None = None
         self._filtered = False
         self._choosing = asyncio.Lock()
         self._turns = asyncio.Semaphore(settings.sandbox_calls_max)
         # Each call is the user that was away the longest; another server on this machine begins elsewhere.
+        self._memory_bytes = settings.sandbox_memory_mb * _MEBIBYTE
         self._free_uids = deque(PASSING_UIDS)
         self._free_uids.rotate(os.getpid())
 
@@ -115,10 +119,10 @@ class Sandbox:
         try:
             kind = await self.kind()
         except SandboxUnavailable as why:
-            if self._settings.sandbox != "off":
+            if self.settings.sandbox != "off":
                 _log.warning("user code is not run", why=str(why))
             return
-        if kind is FenceKind.PROCESS and self._settings.sandbox == "auto":
+        if kind is FenceKind.PROCESS and self.settings.sandbox == "auto":
             reach = "" if self._filtered else " and reach the network"
             _log.warning(
                 "user code is fenced in weakly",
@@ -135,7 +139,7 @@ class Sandbox:
         uid = self._free_uids.popleft() if os.geteuid() == 0 else None
         try:
             async with self._place(kind, uid) as home:
-                process = await self._start(kind, job, home)
+                process = await self._start(kind, job, home, uid if kind is FenceKind.PROCESS else None)
                 try:
                     body = self._told(kind, job, uid, timeout_s, home)
                     async with asyncio.timeout(timeout_s):
@@ -150,9 +154,9 @@ class Sandbox:
             if uid is not None:
                 self._free_uids.append(uid)
 
-    async def _start(self, kind: FenceKind, job: Job, home: str) -> _Process:
+    async def _start(self, kind: FenceKind, job: Job, home: str, uid: int | None) -> _Process:
         fence = Fence(
-            self._python, self._settings.sandbox_network, self._settings.data_dir.resolve(), job.packages
+            self._python, self.settings.sandbox_network, self.settings.data_dir.resolve(), job.packages
         )
         reading, writing = os.pipe()
         command = fence.bubblewrap(writing) if kind is FenceKind.BUBBLEWRAP else fence.process(writing)
@@ -169,7 +173,7 @@ class Sandbox:
             )
         )
         try:
-            return _Process(await asyncio.shield(starting), reading)
+            return _Process(await asyncio.shield(starting), reading, uid, self._memory_bytes)
         except OSError as error:
             os.close(reading)
             raise SandboxUnavailable(f"The sandbox cannot be started ({error.strerror}).") from error
@@ -177,7 +181,7 @@ class Sandbox:
             # What is being started is there a moment later: it must not be left to itself.
             await asyncio.wait({starting})
             if starting.exception() is None:
-                await _Process(starting.result(), reading).kill()
+                await _Process(starting.result(), reading, uid, 0).kill()
             else:
                 os.close(reading)
             raise
@@ -185,10 +189,9 @@ class Sandbox:
             os.close(writing)
 
     def _told(self, kind: FenceKind, job: Job, uid: int | None, timeout_s: float, home: str) -> bytes:
-        memory = self._settings.sandbox_memory_mb * _MEBIBYTE
         # Node reserves far more addresses than it uses memory: only what it uses can be limited.
         bound = "RLIMIT_DATA" if job.kind == "javascript" else "RLIMIT_AS"
-        fence = Fence(self._python, self._settings.sandbox_network, Path("/"), job.packages)
+        fence = Fence(self._python, self.settings.sandbox_network, Path("/"), job.packages)
         inside = kind is FenceKind.BUBBLEWRAP
         place = HOME_INSIDE if inside else home
         return orjson.dumps(
@@ -203,11 +206,11 @@ class Sandbox:
                 "environment": {**ENVIRONMENT, "HOME": place, "TMPDIR": place, **job.environment},
                 "paths": fence.paths(inside=inside),
                 "node": node(),
-                "network": self._settings.sandbox_network,
-                "memory_mb": self._settings.sandbox_memory_mb // 2,
+                "network": self.settings.sandbox_network,
+                "memory_mb": self.settings.sandbox_memory_mb // 2,
                 "uid": uid,
                 "limits": {
-                    bound: memory,
+                    bound: self._memory_bytes,
                     "RLIMIT_CPU": int(timeout_s) + 1,
                     "RLIMIT_NPROC": PROCESSES_MAX,
                     "RLIMIT_FSIZE": FILE_BYTES_MAX,
@@ -232,17 +235,19 @@ class Sandbox:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def _choose(self) -> FenceKind | SandboxUnavailable:
-        wanted = self._settings.sandbox
+        wanted = self.settings.sandbox
         if wanted == "off":
             return SandboxUnavailable("This server runs no user code (RUNSTEAD_SANDBOX=off).")
-        if wanted in {"auto", "bubblewrap"} and await self._works(FenceKind.BUBBLEWRAP):
-            return FenceKind.BUBBLEWRAP
+        # Twice: a machine that is busy at the wrong moment shall not have the weaker fence for ever.
+        for _ in range(2 if wanted in {"auto", "bubblewrap"} else 0):
+            if await self._works(FenceKind.BUBBLEWRAP):
+                return FenceKind.BUBBLEWRAP
         if wanted == "bubblewrap":
             return SandboxUnavailable(
                 "This server runs user code under bubblewrap only, which does not work here: install `bwrap`, and let it"
                 " make name spaces."
             )
-        if wanted == "auto" and not self._settings.on_loopback:
+        if wanted == "auto" and not self.settings.on_loopback:
             return SandboxUnavailable(
                 "This server can be reached from other machines, and bubblewrap does not work here, so it runs no user"
                 " code. Install `bwrap` and let it make name spaces, or set RUNSTEAD_SANDBOX=process to accept the weaker"
@@ -275,9 +280,14 @@ class Sandbox:
 class _Process:
     """A started process, the pipe its answer comes through, and what it printed so far."""
 
-    def __init__(self, process: asyncio.subprocess.Process, answers: int) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, answers: int, uid: int | None, memory_bytes: int
+    ) -> None:
         self._process = process
         self._answers = answers
+        self._uid = uid
+        self._memory_bytes = memory_bytes
+        self._too_large = False
         self._stdout = bytearray()
         self._stderr = bytearray()
         self._printed = 0
@@ -295,6 +305,7 @@ class _Process:
                 group.create_task(self._drain(self._process.stdout, self._stdout)),
                 group.create_task(self._drain(self._process.stderr, self._stderr)),
             ]
+            watching = group.create_task(self._watch())
             group.create_task(self._give(body))
             whole = await self._read_answer(answer)
             if whole:
@@ -303,12 +314,15 @@ class _Process:
             else:
                 await asyncio.wait(said, timeout=GRACE_S)
             self._signal()
-            for task in said:
+            for task in (watching, *said):
                 task.cancel()
         if self._printed > OUTPUT_BYTES_MAX:
             return _failed(
                 f"it printed more than {OUTPUT_BYTES_MAX // _MEBIBYTE} MiB and was stopped.", self.printed
             )
+        if self._too_large:
+            mebibytes = TOGETHER_FACTOR * self._memory_bytes // _MEBIBYTE
+            return _failed(f"its processes took more than {mebibytes} MiB of memory together.", self.printed)
         if not whole:
             await self._process.wait()
             return _failed(_no_answer(self._process.returncode, len(answer)), self.printed)
@@ -334,6 +348,14 @@ class _Process:
             os.killpg(self._process.pid, signal.SIGKILL)
         except ProcessLookupError:
             return
+
+    async def _watch(self) -> None:
+        """Stop it where its processes take too much memory together."""
+        while not self._too_large:
+            await asyncio.sleep(WATCH_S)
+            taken = await asyncio.to_thread(resident_bytes, self._process.pid, self._uid)
+            self._too_large = taken > TOGETHER_FACTOR * self._memory_bytes
+        self._signal()
 
     async def _give(self, body: bytes) -> None:
         stdin = cast("asyncio.StreamWriter", self._process.stdin)

@@ -45,12 +45,6 @@ class AgentToolQuery(PageQuery):
     order_by: Literal["created_at"] = "created_at"
 
 
-class ApprovalQuery(PageQuery):
-    """The older form: whether a person approves, in the query."""
-
-    requires_approval: bool | None = None
-
-
 @router.get("/agents/{agent_id}/tools")
 @answers(list[ToolState])
 async def list_tools_for_agent(
