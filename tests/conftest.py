@@ -14,10 +14,16 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from tests.services import postgres_server, postgres_url, redis_server
+from tests.services import (
+    postgres_server,
+    postgres_store_url,
+    postgres_tables,
+    postgres_url,
+    redis_server,
+)
 
 # The services that a test may ask for.
-__all__ = ["postgres_server", "postgres_url", "redis_server"]
+__all__ = ["postgres_server", "postgres_store_url", "postgres_tables", "postgres_url", "redis_server"]
 
 OURS = "runstead-"
 ENDING_S = 2.0

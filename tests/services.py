@@ -1,7 +1,8 @@
 """Real services in processes of their own, to be killed: PostgreSQL and Redis on a free port of 127.0.0.1.
 
-Each has its data in a temporary folder and goes when its `with` block ends. They are fast, not durable (no fsync, nothing
-saved), unless a test asks. `stall` stops every process of the service without telling anybody, as a machine that hangs does.
+Each has its data in a temporary folder and goes when its `with` block ends. PostgreSQL keeps what it acknowledged through a
+kill of its processes, not of the machine (no fsync); Redis comes back empty unless a test asks. `stall` stops every process
+of a service without telling anybody, as a machine that hangs does.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from typing import Any, ClassVar, Self
 import pytest
 import redis
 from sqlalchemy.engine import make_url
+
+from runstead.store.migrate import migrate
 
 START_S = 30.0
 STOP_S = 20.0
@@ -159,16 +162,15 @@ class Service(ABC):
 
 
 class PostgresServer(Service):
-    """PostgreSQL as Debian installs it. `durable`: it keeps what it acknowledged through a kill of the machine."""
+    """PostgreSQL as Debian installs it."""
 
     name = "postgres"
 
-    def __init__(self, *, durable: bool = False) -> None:
+    def __init__(self) -> None:
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda p: int(p.parts[4]))
         on_path = shutil.which("postgres")
         self._bin = Path(needed(str(found[-1]) if found else on_path, "PostgreSQL")).parent
         super().__init__()
-        self._durable = durable
         self._made = 0
         if self._account is not None:
             shutil.chown(self.folder, self._account)
@@ -182,11 +184,12 @@ class PostgresServer(Service):
         """The URL of one of its databases."""
         return f"postgresql://{POSTGRES_USER}@127.0.0.1:{self.port}/{database}"
 
-    def new_database(self) -> str:
-        """The URL of a database that has nothing in it."""
+    def new_database(self, like: str | None = None) -> str:
+        """The URL of a new database: one that has nothing in it, or the same as the one at the URL `like`."""
         self._made += 1
         name = f"test_{self._made}"
-        self.sql(f"CREATE DATABASE {name}")
+        template = "" if like is None else f" TEMPLATE {make_url(like).database}"
+        self.sql(f"CREATE DATABASE {name}{template}")
         return self.url_of(name)
 
     def drop_database(self, url: str) -> None:
@@ -221,9 +224,8 @@ class PostgresServer(Service):
             "port": self.port,
             "unix_socket_directories": "",
             "max_connections": CONNECTIONS,
-            "fsync": "on" if self._durable else "off",
-            "synchronous_commit": "on" if self._durable else "off",
-            "full_page_writes": "on" if self._durable else "off",
+            "fsync": "off",
+            "full_page_writes": "off",
             "shared_buffers": "32MB",
             "autovacuum": "off",
         }
@@ -275,9 +277,9 @@ class RedisServer(Service):
 
 
 @contextmanager
-def database_of(server: PostgresServer) -> Generator[str]:
-    """The URL of an empty database that is gone afterwards."""
-    url = server.new_database()
+def database_of(server: PostgresServer, like: str | None = None) -> Generator[str]:
+    """The URL of a database that is gone afterwards: empty, or a copy of one that nobody is connected to."""
+    url = server.new_database(like)
     try:
         yield url
     finally:
@@ -295,6 +297,21 @@ def postgres_server() -> Iterator[PostgresServer]:
 def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     """The URL of an empty database of this test's own."""
     with database_of(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_tables(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of a database with empty tables: to be copied, or to be used in transactions that are rolled back."""
+    with database_of(postgres_server) as url:
+        migrate(url)
+        yield url
+
+
+@pytest.fixture
+def postgres_store_url(postgres_server: PostgresServer, postgres_tables: str) -> Iterator[str]:
+    """The URL of a database of this test's own, with empty tables."""
+    with database_of(postgres_server, postgres_tables) as url:
         yield url
 
 

@@ -83,8 +83,10 @@ class Server:
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [
             sys.executable, "-m", "runstead", "serve",
-            "--port", str(self.port), "--data-dir", str(self.folder / "data"),
+            "--port", str(self.port),
         ]  # fmt: skip
+        if "RUNSTEAD_DATABASE_URL" not in self._settings:
+            command += ["--data-dir", str(self.folder / "data")]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 command,

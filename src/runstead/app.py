@@ -28,8 +28,9 @@ from runstead.api.services import Services
 from runstead.api.wire.events import encode
 from runstead.api.wire.runs import callback_json
 from runstead.clock import Clock, SystemClock
-from runstead.domain.run import Run
+from runstead.domain.run import BusyPolicy, Run
 from runstead.engine.engine import Engine
+from runstead.engine.tally import CountedExecutor
 from runstead.errors import CannotStart
 from runstead.events.embedded import EmbeddedLog
 from runstead.events.log import EventLog
@@ -49,7 +50,7 @@ from runstead.store.database import Database
 from runstead.store.migrate import migrate
 from runstead.store.patient import PatientDatabase
 from runstead.store.sqlite import SqliteDatabase
-from runstead.telemetry import configure, log
+from runstead.telemetry import Meter, configure, log
 from runstead.tools.workshop import open_workshop
 from runstead.webhooks.deliver import Callbacks
 
@@ -110,13 +111,26 @@ def build(
     patient = PatientDatabase(db)
     workshop = open_workshop(settings, patient)
     loop = AgentLoop(patient, gateway, workshop.toolbox, clock, ids)
-    engine = Engine(settings, db, events, clock, ids, loop, ground.signals)
+    meter = Meter()
+    engine = Engine(settings, db, events, clock, ids, CountedExecutor(loop, meter), ground.signals)
+    meter.watch("runstead_leases_held", lambda: engine.owner.held)
     phase = Phase()
 
     async def render(run: Run) -> bytes:
         return callback_json(run, await outcome(events, run.id))
 
-    admission = Admission(db, clock, ids, events, encode, engine.dispatch, lambda: phase.stopping)
+    cancellation = Cancellation(db, events, clock, engine)
+    admission = Admission(
+        db,
+        clock,
+        ids,
+        events,
+        encode,
+        engine.dispatch,
+        lambda: phase.stopping,
+        end_soon=cancellation.end_soon,
+        busy_policy=BusyPolicy(settings.busy_policy),
+    )
     services = Services(
         settings=settings,
         clock=clock,
@@ -125,15 +139,16 @@ def build(
         log=events,
         gateway=gateway,
         admission=admission,
-        cancellation=Cancellation(db, events, clock, engine),
+        cancellation=cancellation,
         lifecycle=phase,
         workshop=workshop,
+        meter=meter,
     )
     return Server(
         services=services,
         engine=engine,
         callbacks=Callbacks(settings, db, clock, render),
-        retention=Retention(settings, db, events, clock),
+        retention=Retention(settings, db, events, clock, meter),
         phase=phase,
         api=create_api(services),
     )
@@ -190,8 +205,11 @@ async def running(server: Server) -> AsyncGenerator[Server]:
 
 
 def _chores(server: Server) -> Sequence[Coroutine[None, None, None]]:
-    """What is done beside the runs, by processes that work."""
-    return (server.callbacks.run(), server.retention.run()) if server.services.settings.works else ()
+    """What is done beside the runs: by every process, and by those that work."""
+    always = (server.services.cancellation.run(),)
+    if not server.services.settings.works:
+        return always
+    return (*always, server.callbacks.run(), server.retention.run())
 
 
 async def drain(server: Server) -> None:

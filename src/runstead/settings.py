@@ -19,8 +19,12 @@ _LETTA = {
     "RUNSTEAD_KEEPALIVE_S": "LETTA_KEEPALIVE_INTERVAL",
     "RUNSTEAD_MODEL_TIMEOUT_S": "LETTA_LLM_STREAM_TIMEOUT_SECONDS",
 }
-SANDBOXES = ("auto", "bubblewrap", "process", "off")
-ROLES = ("all", "api", "worker")
+# Settings that take one of a few words.
+CHOICES = {
+    "RUNSTEAD_BUSY_POLICY": ("wait", "refuse", "interrupt"),
+    "RUNSTEAD_ROLE": ("all", "api", "worker"),
+    "RUNSTEAD_SANDBOX": ("auto", "bubblewrap", "process", "off"),
+}
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -86,6 +90,7 @@ class Settings:
     events_keep_s: float = 7 * 24 * 3600.0
     sweep_s: float = 300.0
     sqlite_synchronous: str = "NORMAL"
+    busy_policy: str = "wait"
 
     model_timeout_s: float = 600.0
     model_first_token_timeout_s: float = 120.0
@@ -151,16 +156,14 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: object) 
         values[item.name] = _read(name, env[name], str(item.type))
     values["providers"] = _providers(env)
     values["search"] = _search(env)
-    if (sandbox := values.get("sandbox", "auto")) not in SANDBOXES:
-        raise Invalid(f"RUNSTEAD_SANDBOX must be one of {', '.join(SANDBOXES)}, not {sandbox!r}.")
     return Settings(**values)  # type: ignore[arg-type]
     return _checked(Settings(**values))  # type: ignore[arg-type]
 
 
 def _checked(settings: Settings) -> Settings:
     """The settings, where they go together. Raises `Invalid`."""
-    if settings.role not in ROLES:
-        raise Invalid(f"RUNSTEAD_ROLE must be one of {', '.join(ROLES)}, not {settings.role!r}.")
+    if settings.role not in CHOICES["RUNSTEAD_ROLE"]:
+        raise Invalid(f"A role is one of {', '.join(CHOICES['RUNSTEAD_ROLE'])}, not {settings.role!r}.")
     if settings.role != "all" and not settings.on_postgres:
         raise Invalid(
             f"The role {settings.role!r} is for one of several processes, and those share a PostgreSQL:"
@@ -177,11 +180,21 @@ def _read(name: str, text: str, kind: str) -> object:
             return float(text)
     except ValueError:
         raise Invalid(f"{name} must be a number, not {text!r}.") from None
+    if name in CHOICES:
+        return _chosen(name, text)
     if kind == "bool":
         return text.strip().lower() in {"1", "true", "yes", "on"}
     if kind == "Path":
         return Path(text).expanduser()
     return Secret(text) if kind.startswith("Secret") else text
+
+
+def _chosen(name: str, text: str) -> str:
+    allowed = CHOICES[name]
+    word = text.strip().lower()
+    if word not in allowed:
+        raise Invalid(f"{name} must be {', '.join(allowed[:-1])} or {allowed[-1]}, not {text!r}.")
+    return word
 
 
 # Provider, protocol, variable with the base URL, default base URL, variable with the key.

@@ -145,7 +145,9 @@ def serving(tmp_path: Path) -> Serving:
         log = EmbeddedLog(db, encode)
         lifecycle = SwitchedLifecycle()
         cancellation = RecordingCancellation(db, log, clock)
-        admission = Admission(db, clock, ids, log, encode, _nothing, lambda: lifecycle.stopping)
+        admission = Admission(
+            db, clock, ids, log, encode, _nothing, lambda: lifecycle.stopping, end_soon=cancellation.end_soon
+        )
         workshop = open_workshop(settings, db)
         parts = (settings, clock, ids, db, log, FixedGateway(), admission, cancellation, lifecycle, workshop)
         app = create_api(Services(*parts))

@@ -254,8 +254,9 @@ async def test_swept_events_are_gone_by_name(bench: LogBench) -> None:
     await bench.forget()
     await bench.log.fold([run_id])
     later = bench.clock.now() + timedelta(days=30)
-    assert [run_id] == await bench.db.read(rows.expired, later, 10)
-    await bench.db.write(rows.delete_events, [run_id])
+    over = await bench.db.read(rows.ended, rows.Ended(0, RunId("")), later, 10)
+    assert [run_id] == [each.run_id for each in over]
+    assert await bench.db.write(rows.delete_ended, [run_id], later)
 
     with pytest.raises(Gone):
         await bench.log.reader(run_id, 0)

@@ -17,12 +17,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from tests.outside import model
 from tests.serving import Server, saying, story
 from tests.story_model import StoryModel
 
 from runstead.settings import Settings
 from runstead.tools.sandbox import FenceKind, Job, Ran, Sandbox, SandboxUnavailable
 
+__all__ = ["model"]
 pytestmark = pytest.mark.slow
 
 SECRET = "the-server-would-rather-keep-this"

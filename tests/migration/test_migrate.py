@@ -334,6 +334,13 @@ def test_a_database_that_is_not_there_is_told_without_the_password() -> None:
     assert "geheim" not in str(caught.value)
 
 
+def test_a_url_that_cannot_be_read_shows_nothing_of_the_password() -> None:
+    """A slash in a password makes nonsense of the URL: the error says how to write it."""
+    with pytest.raises(CannotStart, match="%2F for a slash") as caught:
+        migrate("postgresql://letta:gehe/im@db/letta")
+    assert "gehe" not in str(caught.value)
+
+
 def test_another_kind_of_database_is_refused() -> None:
     """The error says which variables to change, and shows no password."""
     with pytest.raises(CannotStart, match="LETTA_PG_URI") as caught:

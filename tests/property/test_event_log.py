@@ -156,8 +156,9 @@ class EventLogMachine(RuleBasedStateMachine):
 
         async def drop() -> None:
             later = self.bench.clock.now() + timedelta(days=8)
-            assert run_id in await self.bench.db.read(rows.expired, later, 1000)
-            await self.bench.db.write(rows.delete_events, [run_id])
+            over = await self.bench.db.read(rows.ended, rows.Ended(0, RunId("")), later, 1000)
+            assert run_id in [each.run_id for each in over]
+            assert await self.bench.db.write(rows.delete_ended, [run_id], later)
 
         self.runner.run(drop())
         told.swept = True

@@ -9,11 +9,9 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tests.services import PostgresServer, database_of
 from tests.store.rows import NOW, fresh_connection
 
 from runstead.store import actors
-from runstead.store.migrate import migrate
 from runstead.store.postgres import engine_of
 
 
@@ -53,11 +51,3 @@ def conn(request: pytest.FixtureRequest) -> Iterator[Connection]:
         runner.run(connection.rollback())
         runner.run(connection.close())
         runner.run(engine.dispose())
-
-
-@pytest.fixture(scope="session")
-def postgres_tables(postgres_server: PostgresServer) -> Iterator[str]:
-    """The URL of a database with empty tables; who uses it rolls back."""
-    with database_of(postgres_server) as url:
-        migrate(url)
-        yield url

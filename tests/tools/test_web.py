@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar, cast
@@ -74,7 +74,7 @@ class Site(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving() -> Iterator[str]:
+def serving() -> Generator[str]:
     """The site's base URL."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
@@ -89,7 +89,7 @@ def serving() -> Iterator[str]:
 
 async def call(settings: Settings, name: str, **arguments: object) -> ToolOutcome:
     """What comes of a call."""
-    toolbox = Toolbox(cast("Database", None), Web(settings).tools, timeout_s=20)
+    toolbox = Toolbox(cast("Database", object()), Web(settings).tools, timeout_s=20)
     tools = ("fetch_webpage", "web_search")
     agent = Agent(AgentId("agent-1"), DEFAULT_USER, "a", "letta_v1_agent", "x/y", "", NOW, NOW, tools=tools)
     context = ToolContext(DEFAULT_USER, agent, RunId("run-1"), "call-1", (), NOW)

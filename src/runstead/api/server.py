@@ -19,6 +19,7 @@ from runstead.api.routes import (
     core_memory,
     health,
     messages,
+    metrics,
     models,
     runs,
     steps,
@@ -28,6 +29,7 @@ from runstead.api.services import Services
 
 ROUTERS = (
     health.router,
+    metrics.router,
     agents.router,
     agent_tools.router,
     core_memory.router,

@@ -14,6 +14,7 @@ from runstead.runs.admit import Admission
 from runstead.runs.cancel import Cancellation
 from runstead.settings import Settings
 from runstead.store.database import Database
+from runstead.telemetry import Meter
 from runstead.tools.workshop import Workshop
 
 
@@ -40,4 +41,5 @@ class Services:
     cancellation: Cancellation
     lifecycle: Lifecycle
     workshop: Workshop
+    meter: Meter = field(default_factory=Meter)
     rendered_runs: RenderedRuns = field(default_factory=RenderedRuns)

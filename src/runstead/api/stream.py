@@ -8,7 +8,7 @@ re-attaches with its last number loses nothing.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 from starlette.responses import StreamingResponse
@@ -19,6 +19,7 @@ from runstead.domain.event import Ping
 from runstead.errors import Gone
 from runstead.events.log import Entry, Kind, Reader
 from runstead.ids import Ids, RunId
+from runstead.telemetry import Meter
 
 DONE = b"data: [DONE]\n\n"
 COME_BACK = b"retry: 1000\n\n"
@@ -40,15 +41,26 @@ class Feed:
     keepalive_s: float
     include_pings: bool = True
     batch_max: int = FRAMES_PER_WRITE_MAX
+    meter: Meter = field(default_factory=Meter)
 
 
 def response(reader: Reader, run_id: RunId, after: int, feed: Feed) -> StreamingResponse:
     """A streaming answer that follows a run from number `after` on to its end."""
     return StreamingResponse(
-        frames(reader, run_id, after, feed),
+        _counted(frames(reader, run_id, after, feed), feed.meter),
         media_type="text/event-stream",
         headers={**_HEADERS, "x-run-id": run_id},
     )
+
+
+async def _counted(told: AsyncIterator[bytes], meter: Meter) -> AsyncIterator[bytes]:
+    """The same frames, while one more response is open."""
+    meter.move("runstead_streams_open", 1)
+    try:
+        async for joined in told:
+            yield joined
+    finally:
+        meter.move("runstead_streams_open", -1)
 
 
 async def frames(reader: Reader, run_id: RunId, after: int, feed: Feed) -> AsyncIterator[bytes]:

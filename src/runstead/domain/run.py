@@ -53,6 +53,14 @@ class StopReason(StrEnum):
     CONTEXT_WINDOW_OVERFLOW = "context_window_overflow_in_system_prompt"
 
 
+class BusyPolicy(StrEnum):
+    """What becomes of a message to an agent or conversation that a run is working for."""
+
+    WAIT = "wait"  # it stands in line
+    REFUSE = "refuse"  # it is not taken
+    INTERRUPT = "interrupt"  # all that is before it ends
+
+
 class RunType(StrEnum):
     """Which operation made the run; shown in its metadata."""
 

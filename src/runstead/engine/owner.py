@@ -84,7 +84,10 @@ class Owner:
         return 0 if self._stopping else max(0, self._runs_max - self._taken)
 
     async def begin(self, run_id: RunId, group: asyncio.TaskGroup) -> None:
-        """Claim a run, as soon as there is a place for it, and work on it in `group`. Returns once it is claimed, or cannot be."""
+        """Claim a run, as soon as there is a place for it, and work on it in `group`.
+
+        Returns once it is claimed, or cannot be.
+        """
         async with self._free:
             await self._free.wait_for(lambda: self._taken < self._runs_max)
             self._taken += 1

@@ -146,7 +146,7 @@ class Follower:
             for run_id in some:
                 self._learn(run_id, heads.get(run_id))
 
-    def _learn(self, run_id: RunId, head: rows.Head | None) -> None:
+    def _learn(self, run_id: RunId, head: rows.LogHead | None) -> None:
         followed = self._followed.get(run_id)
         tape = None if followed is None else followed.tape()
         if tape is None:

@@ -161,7 +161,7 @@ class HotStreams:
         """The events after a number that the stream has, a bounded number."""
         async with self._asking():
             stream = _keys(run_id)[0]
-            found: Any = await self._redis.execute_command(
+            found = await cast("Any", self._redis).execute_command(
                 "XRANGE", stream, f"{after + 1}-0", "+", "COUNT", ENTRIES_PER_READ_MAX
             )
         return _entries(found)
@@ -171,7 +171,7 @@ class HotStreams:
         async with self._asking():
             streams = [_keys(run_id)[0] for run_id in places]
             cursors = [f"{seq}-0" for seq in places.values()]
-            found: Any = await client.execute_command(
+            found = await cast("Any", client).execute_command(
                 "XREAD", "COUNT", ENTRIES_PER_READ_MAX, "BLOCK", BLOCK_MS, "STREAMS", *streams, *cursors
             )
         return {_run_of(stream): _entries(entries) for stream, entries in found or ()}
@@ -219,10 +219,10 @@ class HotStreams:
         """What is told on a channel, for ever; what is told while Redis is away is missed."""
         while True:
             try:
-                async with self._redis.pubsub() as hearing:
+                async with cast("Any", self._redis.pubsub()) as hearing:
                     await hearing.subscribe(channel)
                     while True:
-                        told: Any = await hearing.get_message(
+                        told = await hearing.get_message(
                             ignore_subscribe_messages=True, timeout=HEALTH_EVERY_S
                         )
                         if told is not None:

@@ -9,6 +9,7 @@ of the two has reached it. What is not in the store yet stays in memory, so that
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 
 from runstead.domain.event import RunEvent
@@ -30,7 +31,7 @@ COMMIT_RETRY_MAX_S = 2.0
 _log = log("events")
 
 
-class Pen:
+class Pen(ABC):
     """One run's numbers, and its events that are not in the store yet."""
 
     def __init__(self, encode: Encoder, run: Run, tape: Tape, dirty: Callable[[Pen], None]) -> None:
@@ -77,6 +78,10 @@ class Pen:
             self.last_seq = entry.seq
             self._dirty(self)
 
+    @abstractmethod
+    async def commit(self, change: Change) -> None:
+        """Write a change and its events, after all emitted before, in one commit. Raises `StaleEpoch`, nothing written."""
+
     async def room(self) -> None:
         """Wait while too much is on its way to be kept."""
         while self.pending > PENDING_ENTRIES_MAX and not self.lost:
@@ -100,7 +105,11 @@ class Pen:
 
     def unsent(self) -> list[Entry]:
         """What was not handed to the store yet."""
-        return self.tail[self._index(self.sent_seq) :]
+        return self.between(self.sent_seq, self.last_seq)
+
+    def between(self, after: int, last: int) -> list[Entry]:
+        """The events after one number, up to another, as far as memory has them."""
+        return self.tail[self._index(after) : self._index(last)]
 
     def _index(self, seq: int) -> int:
         """Where in the tail the first event after `seq` stands."""
@@ -111,7 +120,7 @@ class Pen:
         before = self.durable_seq
         self.stored_seq = stored_seq if stored_seq is not None else self.stored_seq
         self.hot_seq = hot_seq if hot_seq is not None else self.hot_seq
-        if fresh := self.tail[self._index(before) : self._index(self.durable_seq)]:
+        if fresh := self.between(before, self.durable_seq):
             self.tape.publish(fresh)
         if self._room is not None and self.pending <= PENDING_ENTRIES_MAX:
             self._room.set()

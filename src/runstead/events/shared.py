@@ -82,12 +82,12 @@ class SharedJournal(Pen):
 
     def unstored(self) -> list[Entry]:
         """What the store does not have."""
-        return [entry for entry in self.tail if entry.seq > self.stored_seq]
+        return self.between(self.stored_seq, self.last_seq)
 
     def unheated(self) -> list[Entry]:
         """What Redis shall have next: what it does not have, or, where it must begin anew, what the store does not."""
         after = self.hot_seq if self.opened else self.stored_seq
-        return [entry for entry in self.tail if after < entry.seq <= self.reserved_seq]
+        return self.between(after, self.reserved_seq)
 
 
 class SharedLog(StoredLog):
@@ -99,6 +99,7 @@ class SharedLog(StoredLog):
         self._follower = Follower(db, hot)
         self._pens: dict[RunId, SharedJournal] = {}
         self._dirty: dict[SharedJournal, None] = {}
+        self._flushing = False
         self._some = asyncio.Event()
         self._short: dict[SharedJournal, None] = {}
         self._running_short = asyncio.Event()
@@ -204,7 +205,7 @@ class SharedLog(StoredLog):
 
     async def flushed(self) -> None:
         """Wait until everything that was emitted is kept."""
-        while self._dirty or any(pen.pending for pen in self._pens.values()):  # noqa: ASYNC110 - only at the end of a process
+        while self._flushing or self._dirty or any(pen.pending for pen in self._pens.values()):  # noqa: ASYNC110 - only at the end of a process
             await asyncio.sleep(FLUSHED_LOOK_S)
 
     async def close(self) -> None:
@@ -268,8 +269,14 @@ class SharedLog(StoredLog):
             await self._some.wait()
             self._some.clear()
             while self._dirty:
-                pens, self._dirty = self._dirty, {}
-                await self._flush([pen for pen in pens if not pen.lost])
+                await self._flush_dirty()
+
+    async def _flush_dirty(self) -> None:
+        """Flush what is dirty now; nothing of it is held on to while nothing is to be done."""
+        pens, self._dirty = self._dirty, {}
+        self._flushing = True
+        await self._flush([pen for pen in pens if not pen.lost])
+        self._flushing = False
 
     async def _flush(self, pens: Sequence[SharedJournal]) -> None:
         """Keep what is pending, in Redis where it is there, in the store where it is not."""

@@ -108,9 +108,13 @@ class StoredLog:
         return entries_of(await self.db.read(rows.read, run_id, after), after)
 
     async def sizes(self) -> Mapping[str, float]:
-        """How much of the log is in memory: runs whose newest events are, and bytes of them."""
+        """Runs whose newest events are in memory, and how many events and bytes those are."""
         tapes = list(self._tapes.values())
-        return {"tapes": len(tapes), "tape_bytes": sum(tape.size_bytes for tape in tapes)}
+        return {
+            "tapes": len(tapes),
+            "entries": sum(len(tape.entries) for tape in tapes),
+            "bytes": sum(tape.size_bytes for tape in tapes),
+        }
 
     def tape(self, run_id: RunId) -> Tape:
         """The tape of a run: the one that somebody holds, or a new one."""

@@ -1,6 +1,7 @@
 """The tools an answer asks for: each is run, and its return committed, once. A return that is committed is never made again.
 
 A call in flight when its process died is run again by who goes on; the call's id is given to the tool as an idempotency key.
+Where the tool says `on_interrupt: fail`, a commit says that the call begins before it does, and it is never begun again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ from runstead.tools.registry import Toolbox, ToolContext
 
 DENIED_TEXT = "Error: request to call tool denied. User reason: "
 CANCELLED_TEXT = "The run was cancelled before this call came to an end."
+INTERRUPTED_TEXT = (
+    "The call was interrupted and may have taken effect; it was not run again."
+    " Find out what it did before you call it again."
+)
 
 
 class Caller:
@@ -59,7 +64,7 @@ class Caller:
         for left in range(len(calls.ready), 0, -1):
             call = calls.ready[-left]
             try:
-                outcome = await turn.hold.work(self._come_of(turn, call))
+                outcome = await self._outcome(turn, calls, call)
             except Interrupted as interrupted:
                 if interrupted.why is not Interrupt.CANCEL:
                     raise
@@ -116,6 +121,22 @@ class Caller:
             return ToolOutcome("error", refused)
         return await self._tools.run(call, self._context(turn, call))
 
+    async def _outcome(self, turn: Turn, calls: OpenCalls, call: ToolCall) -> ToolOutcome:
+        """Run one call. Raises `Interrupted`."""
+        if self._tools.runs_once(call.name) and not await self._begin(turn, calls, call):
+            return ToolOutcome("error", INTERRUPTED_TEXT)
+        return await turn.hold.work(self._come_of(turn, call))
+
+    async def _begin(self, turn: Turn, calls: OpenCalls, call: ToolCall) -> bool:
+        """Commit that a call begins. False where it was begun before, by an attempt that died before its return."""
+        step = await self._step_of(calls)
+        if step is None or call.id in step.begun_calls:
+            return False
+        begun = replace(step, begun_calls=(*step.begun_calls, call.id))
+        await turn.advance(Advanced(), steps=(begun,))
+        turn.hold.check()
+        return True
+
     def _context(self, turn: Turn, call: ToolCall) -> ToolContext:
         return ToolContext(
             user_id=turn.run.user_id,
@@ -134,15 +155,18 @@ class Caller:
 
     async def _ended(self, calls: OpenCalls, began_ns: int, end: StopReason | None) -> tuple[Step, ...]:
         """The step these calls belong to, over."""
-        step_id = calls.request.step_id
-        found = None
-        if step_id is not None:
-            found = await self._db.read(step_rows.find_step, calls.request.user_id, step_id)
+        found = await self._step_of(calls)
         if found is None:
             return ()
         tools_ns = (found.tools_ns or 0) + self._clock.monotonic_ns() - began_ns
         reason = found.stop_reason if end is None else end.value
         return (replace(found, tools_ns=tools_ns).ended(StepStatus.SUCCESS, reason),)
+
+    async def _step_of(self, calls: OpenCalls) -> Step | None:
+        """The step that asked for these calls, as it was last committed."""
+        if calls.request.step_id is None:
+            return None
+        return await self._db.read(step_rows.find_step, calls.request.user_id, calls.request.step_id)
 
     def _message(self, turn: Turn, calls: OpenCalls, call: ToolCall, outcome: ToolOutcome) -> Message:
         result = ToolReturn(call.id, call.name, outcome.status, outcome.text, outcome.stdout, outcome.stderr)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Connection, bindparam, delete, func, insert, literal, select, tuple_
+from sqlalchemy import BigInteger, Connection, bindparam, delete, func, insert, literal, or_, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runstead.domain.run import RunStatus
@@ -85,6 +85,16 @@ _READ = (
     .order_by(table.c.first_seq)
     .limit(bindparam("rows"))
 )
+_ENDED = (
+    select(runs.c.completed_at, runs.c.id)
+    .where(
+        runs.c.completed_at >= bindparam("at_us"),
+        runs.c.completed_at < bindparam("before_us"),
+        or_(runs.c.completed_at > bindparam("at_us"), runs.c.id > bindparam("after_id")),
+    )
+    .order_by(runs.c.completed_at, runs.c.id)
+    .limit(bindparam("rows"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +151,19 @@ def _extend(conn: Connection, row: EventRow) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class LogHead:
     """How far a run's log is in the store, and whether that is its end."""
 
     last_seq: int
     over: bool
 
 
-def heads(conn: Connection, run_ids: Sequence[RunId]) -> dict[RunId, Head]:
+def heads(conn: Connection, run_ids: Sequence[RunId]) -> dict[RunId, LogHead]:
     """How far the logs of these runs are; those that do not exist are left out."""
     newest = select(func.max(table.c.last_seq)).where(table.c.run_id == runs.c.id).scalar_subquery()
     query = select(runs.c.id, runs.c.completed_at, runs.c.last_seq, newest).where(runs.c.id.in_(run_ids))
     return {
-        RunId(run_id): Head(max(committed, stored or 0), over=completed_at is not None)
+        RunId(run_id): LogHead(max(committed, stored or 0), over=completed_at is not None)
         for run_id, completed_at, committed, stored in conn.execute(query)
     }
 
@@ -206,28 +216,36 @@ def _fold(conn: Connection, run_id: RunId) -> None:
         )
 
 
-def expired(conn: Connection, before: datetime, runs_max: int) -> list[RunId]:
-    """At most so many runs that ended before then and still have events."""
-    query = (
-        select(table.c.run_id)
-        .join(runs, runs.c.id == table.c.run_id)
-        .where(runs.c.completed_at < to_us(before))
-        .distinct()
-        .limit(runs_max)
-    )
+@dataclass(frozen=True, slots=True, order=True)
+class Ended:
+    """A finished run's place in the order of their ends (microseconds)."""
+
+    at_us: int
+    run_id: RunId
+
+
+def ended(conn: Connection, after: Ended, before: datetime, limit: int) -> list[Ended]:
+    """The next runs in the order of their ends, up to those that ended before then. Runs that are not over are not there."""
+    given = {"at_us": after.at_us, "after_id": after.run_id, "before_us": to_us(before), "rows": limit}
+    return [Ended(int(at_us), RunId(run_id)) for at_us, run_id in conn.execute(_ENDED, given)]
+
+
+def unpacked(conn: Connection, run_ids: Sequence[RunId]) -> list[RunId]:
+    """Those of these runs that have rows which are not packed."""
+    query = select(table.c.run_id).where(table.c.run_id.in_(run_ids), table.c.packed.is_(False)).distinct()
     return [RunId(value) for value in conn.scalars(query)]
 
 
-def unfolded(conn: Connection, runs_max: int) -> list[RunId]:
-    """Finished runs whose rows are not packed: their process died before it could."""
-    query = (
-        select(table.c.run_id)
-        .join(runs, runs.c.id == table.c.run_id)
-        .where(table.c.packed.is_(False), runs.c.completed_at.is_not(None))
-        .distinct()
-        .limit(runs_max)
-    )
-    return [RunId(value) for value in conn.scalars(query)]
+def count_rows(conn: Connection, run_ids: Sequence[RunId]) -> dict[RunId, int]:
+    """How many rows each of these runs has; those without are left out."""
+    query = select(table.c.run_id, func.count()).where(table.c.run_id.in_(run_ids)).group_by(table.c.run_id)
+    return {RunId(run_id): int(count) for run_id, count in conn.execute(query)}
+
+
+def delete_ended(conn: Connection, run_ids: Sequence[RunId], before: datetime) -> int:
+    """Forget the events of those of these runs that ended before then. Gives how many rows that were."""
+    over = select(runs.c.id).where(runs.c.id.in_(run_ids), runs.c.completed_at < to_us(before))
+    return conn.execute(delete(table).where(table.c.run_id.in_(over))).rowcount
 
 
 def delete_events(conn: Connection, run_ids: Sequence[RunId]) -> None:

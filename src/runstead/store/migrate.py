@@ -73,6 +73,11 @@ async def _migrate_postgres(url: str) -> None:
         await db.write(make_current)
     except Unavailable as error:
         raise CannotStart(error.detail) from error
+    except ValueError:  # its text may hold a part of the password
+        raise CannotStart(
+            "The database's URL cannot be read: write postgresql://user:password@host:port/name,"
+            " with %40 for an @ in the password and %2F for a slash."
+        ) from None
     except DBAPIError as error:
         raise CannotStart(f"The database at {driver.place_of(url)} cannot be used: {error.orig}.") from error
     finally:

@@ -11,6 +11,7 @@ Imported only where the database is PostgreSQL: neither the driver nor the async
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
@@ -32,14 +33,13 @@ CONNECT_S = 5.0
 CONNECTION_AGE_S = 1800
 CONFLICTS_MAX = 5
 STATEMENTS_KEPT = 500
+UNREADABLE = "a URL that cannot be read"
 SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg", "postgresql+pg8000", "postgresql+psycopg")
 
 # A deadlock, or two transactions that cannot both be: nothing was done, and another try is likely to succeed.
 _CONFLICTS = {"40001", "40P01"}
-# The server ends the connection, is not up yet, or cut a transaction that waited too long for us.
-_LOST = {"57P01", "57P02", "57P03", "53300"}
-# It ended a transaction that waited too long for us: whatever was sent after that arrived nowhere.
-_CUT = {"25P03", "57P05"}
+# The server ends the connection, is not up yet, takes no more, or cut a transaction that waited too long for us.
+_LOST = {"57P01", "57P02", "57P03", "57P05", "25P03", "53300"}
 # A lock or a statement took longer than an operation may: nothing was done.
 _SLOW = {"55P03", "57014"}
 # What libpq knows of a URL and this driver would send to the server as a setting of its own.
@@ -48,6 +48,7 @@ _CLIENT_ONLY = (
     "keepalives_idle", "keepalives_interval", "load_balance_hosts", "prepared_statement_cache_size",
     "require_auth", "sslcompression", "sslsni", "tcp_user_timeout",
 )  # fmt: skip
+_PLACE = re.compile(r"([\w.\-/]+|\[[0-9A-Fa-f:.%]+\])(:\d+)?")
 _NETWORK = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 _log = log("store")
@@ -66,9 +67,11 @@ def is_postgres(url: str) -> bool:
 
 
 def place_of(url: str) -> str:
-    """Host and port of a URL, for people: no user, no password."""
+    """Host and port of a URL, for people: no user, no password, also where a password was not written as URLs ask."""
     parts = urlsplit(url)
     place = parts.netloc.rpartition("@")[2] or dict(parse_qsl(parts.query)).get("host", "localhost")
+    if "@" in parts.path or not all(map(_PLACE.fullmatch, place.split(","))):
+        return UNREADABLE
     return place if ":" in place.rpartition("]")[2] else f"{place}:5432"
 
 
@@ -116,7 +119,7 @@ def engine_of(url: str, *, pool_size: int, timeout_s: float) -> AsyncEngine:
 
 def _forget_the_dead(context: Any) -> None:
     # The server's farewell arrives as an ordinary error; what it says holds for the whole pool.
-    if getattr(context.original_exception, "sqlstate", None) in _LOST | _CUT:
+    if getattr(context.original_exception, "sqlstate", None) in _LOST:
         context.is_disconnect = True
 
 
@@ -231,7 +234,7 @@ class PostgresDatabase:
         """What an error of the driver means for who asked."""
         state = cast("str | None", getattr(error.orig, "sqlstate", None))
         if error.connection_invalidated or state in _LOST:
-            if sent and state not in _CUT:
+            if sent:
                 return OutcomeUnknown(
                     f"PostgreSQL at {self._place} was lost while it stored this, and nobody can say whether it did:"
                     " look before you send it again."
@@ -286,7 +289,7 @@ def _reason(error: BaseException | None) -> str:
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
     if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
+        return error.strerror or str(error) or type(error).__name__
     cause = error.orig if isinstance(error, DBAPIError) else error
     text = str(cause).partition("\n")[0]
     return text.rpartition(">: ")[2] or type(cause).__name__

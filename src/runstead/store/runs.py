@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    and_,
     bindparam,
     delete,
     exists,
@@ -230,6 +231,17 @@ def request_cancel(conn: Connection, user_id: UserId, run_id: str, now: datetime
         .values(cancel_requested_at=to_us(now), updated_at=to_us(now))
     )
     return find_run(conn, user_id, run_id)
+
+
+def request_cancel_lane(conn: Connection, user_id: UserId, lane: str, now: datetime) -> list[RunId]:
+    """Write that every run of a lane that is not over shall end. Gives them, in the order they came."""
+    mine = and_(table.c.user_id == user_id, table.c.lane == lane, ACTIVE_ONLY)
+    conn.execute(
+        update(table)
+        .where(mine, table.c.cancel_requested_at.is_(None))
+        .values(cancel_requested_at=to_us(now), updated_at=to_us(now))
+    )
+    return [RunId(value) for value in conn.scalars(select(table.c.id).where(mine).order_by(table.c.position))]
 
 
 def record_callback(

@@ -145,7 +145,7 @@ def _row(step: Step) -> dict[str, object]:
         "cached_input_tokens": usage.cached_input_tokens,
         "cache_write_tokens": usage.cache_write_tokens,
         "reasoning_tokens": usage.reasoning_tokens,
-        "document": pack({**document, "tags": list(step.tags)}),
+        "document": pack({**document, "tags": list(step.tags), "begun_calls": list(step.begun_calls)}),
     }
 
 
@@ -171,5 +171,6 @@ def _step(row: Row[Any]) -> Step:
         trace_id=values["trace_id"],
         feedback=values["feedback"],
         tags=tuple(document.pop("tags", ())),
+        begun_calls=tuple(document.pop("begun_calls", ())),
         **document,
     )

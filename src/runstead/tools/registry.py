@@ -96,6 +96,11 @@ class Toolbox:
         own = [self._spec(name, stored) for name in agent.tools if name not in mine]
         return (*(spec for spec in own if spec is not None), *client_tools)
 
+    def runs_once(self, name: str) -> bool:
+        """Whether a call of this tool, once begun, must never be begun again."""
+        tool = self._tools.get(name)
+        return tool is not None and tool.spec.on_interrupt == "fail"
+
     async def run(self, call: ToolCall, context: ToolContext) -> ToolOutcome:
         """Run one call to its outcome, whatever it is; only cancellation comes out as an exception."""
         spec = self._spec(call.name, context.stored) if call.name in context.agent.tools else None

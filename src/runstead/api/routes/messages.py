@@ -13,7 +13,7 @@ from runstead.api import stream
 from runstead.api.auth import Caller, Parts
 from runstead.api.router import Json, answers, v1_router
 from runstead.api.routes.agents import AgentPath
-from runstead.api.routes.runs import feed
+from runstead.api.routes.runs import expired, feed
 from runstead.api.services import Services
 from runstead.api.wire.events import message_json, message_type
 from runstead.api.wire.messages import (
@@ -32,11 +32,11 @@ from runstead.api.wire.runs import RunState, response_json, run_state
 from runstead.domain.actor import User
 from runstead.domain.run import RunRequest, RunType
 from runstead.domain.transcript import told
-from runstead.errors import ModelError, ModelErrorKind, NotFound
+from runstead.errors import Gone, ModelError, ModelErrorKind, NotFound
 from runstead.ids import AgentId
 from runstead.runs.admit import NewRun
 from runstead.runs.wait import Outcome, outcome
-from runstead.store import agents, messages
+from runstead.store import agents, lines, messages
 from runstead.store.messages import MessageFilter, MessagePage
 
 router = v1_router("messages")
@@ -76,7 +76,10 @@ async def send_message(
         return await _streamed(agent_id, body, RunType.SEND, request, caller.user, parts, idempotency_key)
     new = await _new(agent_id, body, RunType.SEND, body.request(), request, caller.user, idempotency_key)
     run = await parts.admission.admit(new)
-    return blocking_answer(await outcome(parts.log, run.id))
+    try:
+        return blocking_answer(await outcome(parts.log, run.id))
+    except Gone as error:
+        raise expired(parts, run.id) from error
 
 
 @router.post("/agents/{agent_id}/messages/stream")
@@ -106,7 +109,8 @@ async def send_message_async(
     """Send messages and get the run at once. Its end can be polled, followed, or told to `callback_url`."""
     new = await _new(agent_id, body, RunType.ASYNC, body.request(), request, caller.user, idempotency_key)
     run = await parts.admission.admit(replace(new, background=True, callback_url=body.callback_url))
-    return Json(run_state(run))
+    _, place = await parts.db.read(lines.find_placed, caller.user.id, run.id) or (run, lines.FIRST)
+    return Json(run_state(run, place))
 
 
 @router.post("/agents/{agent_id}/messages/cancel")
@@ -184,7 +188,10 @@ async def _streamed(
     asked = body.request(stream_tokens=body.stream_tokens, include_pings=body.include_pings)
     new = await _new(agent_id, body, kind, asked, request, user, key)
     run = await parts.admission.admit(replace(new, background=body.background))
-    reader = await parts.log.reader(run.id, 0, lingers=not run.background)
+    try:
+        reader = await parts.log.reader(run.id, 0, lingers=not run.background)
+    except Gone as error:
+        raise expired(parts, run.id) from error
     return stream.response(reader, run.id, 0, feed(parts, body.include_pings))
 
 
@@ -205,4 +212,5 @@ async def _new(
         request=asked,
         idempotency_key=key,
         body=await request.body() if key else b"",
+        busy_policy=body.busy_policy,
     )

@@ -31,9 +31,10 @@ from runstead.domain.message import Message, Role
 from runstead.domain.run import ACTIVE, Run, RunType
 from runstead.domain.transcript import told
 from runstead.errors import Gone, Invalid, NotFound
-from runstead.ids import UserId
+from runstead.ids import RunId, UserId
 from runstead.runs.wait import outcome
-from runstead.store import messages, runs, steps
+from runstead.store import lines, messages, runs, steps
+from runstead.store.lines import FIRST
 from runstead.store.messages import MessageFilter, MessagePage
 from runstead.store.pages import Page
 from runstead.store.runs import RunFilter
@@ -71,8 +72,10 @@ async def list_runs(query: Annotated[RunQuery, Query()], caller: Caller, parts: 
     if query.ascending:
         page = Page(limit=query.limit, ascending=True, after=query.after, before=query.before)
     kept = parts.rendered_runs.kept
-    ids, changed = await parts.db.read(runs.list_changed, caller.user.id, query.filter(), page, kept)
-    body = parts.rendered_runs.list_json(ids, changed, kept)
+    ids, changed, places = await parts.db.read(
+        lines.list_changed_placed, caller.user.id, query.filter(), page, kept
+    )
+    body = parts.rendered_runs.list_json(ids, changed, kept, places)
     return Response(body, media_type="application/json")
 
 
@@ -83,16 +86,19 @@ async def list_active_runs(query: Annotated[ActiveQuery, Query()], caller: Calle
     agent_ids = (query.agent_id,) if query.agent_id else tuple(query.agent_ids or ())
     where = RunFilter(agent_ids=agent_ids, statuses=ACTIVE, background=query.background)
     page = query.page() if "limit" in query.model_fields_set else Page(limit=ACTIVE_LISTED)
-    found = await parts.db.read(runs.list_runs, caller.user.id, where, page)
-    return Json([run_state(run) for run in found])
+    found, places = await parts.db.read(lines.list_placed, caller.user.id, where, page)
+    return Json([run_state(run, places.get(run.id, FIRST)) for run in found])
 
 
 @router.get("/runs/{run_id}")
 @answers(RunState)
 async def retrieve_run(run_id: str, caller: Caller, parts: Parts) -> Response:
     """Read a run. One that was sent with `async` and is over has its whole answer in `metadata.result`."""
-    run = await find(parts, caller.user.id, run_id)
-    state = run_state(run)
+    found = await parts.db.read(lines.find_placed, caller.user.id, run_id)
+    if found is None:
+        raise NotFound(NO_RUN)
+    run, place = found
+    state = run_state(run, place)
     if run.type is RunType.ASYNC and run.status.final:
         state["metadata"] |= await _result(parts, run)
     return Json(state)
@@ -179,12 +185,17 @@ async def follow(parts: Services, run: Run, after: int, asked: ResumeRequest) ->
     try:
         reader = await parts.log.reader(run.id, after)
     except Gone as error:
-        raise Gone(
-            f"Run was created more than {_duration(parts.settings.events_keep_s)} ago, and is now expired."
-            f" Its messages are still at /v1/runs/{run.id}/messages."
-        ) from error
+        raise expired(parts, run.id) from error
     wanted = asked.include_pings is not False
     return stream.response(reader, run.id, after, feed(parts, wanted, asked.batch_size))
+
+
+def expired(parts: Services, run_id: RunId) -> Gone:
+    """The error of a run that is over and whose events are no longer kept: it says where its messages are."""
+    return Gone(
+        f"Run was created more than {_duration(parts.settings.events_keep_s)} ago, and is now expired."
+        f" Its messages are still at /v1/runs/{run_id}/messages."
+    )
 
 
 def feed(parts: Services, include_pings: bool, batch_size: int | None = None) -> stream.Feed:
@@ -195,6 +206,7 @@ def feed(parts: Services, include_pings: bool, batch_size: int | None = None) ->
         parts.settings.keepalive_s,
         include_pings,
         max(batch_size or 0, stream.FRAMES_PER_WRITE_MAX),
+        parts.meter,
     )
 
 

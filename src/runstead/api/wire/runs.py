@@ -15,6 +15,7 @@ from runstead.domain.run import ACTIVE, Run, RunStatus, StopReason
 from runstead.domain.step import Usage
 from runstead.runs.wait import Outcome
 from runstead.store.codec import to_us
+from runstead.store.lines import FIRST, Place, Places
 from runstead.store.runs import RunFilter
 
 RUNS_LISTED = 100
@@ -22,7 +23,10 @@ RENDERED_MAX = 5000
 
 
 class RunState(TypedDict):
-    """One run."""
+    """One run. `line_position` counts the runs of its conversation or agent that come before it; `waiting_for` is the last.
+
+    Both speak of runs that have not begun.
+    """
 
     id: str
     status: str
@@ -47,6 +51,8 @@ class RunState(TypedDict):
     created_by_id: str
     last_updated_by_id: str
     cancel_requested_at: str | None
+    waiting_for: str | None
+    line_position: int
 
 
 class UsageState(TypedDict):
@@ -113,8 +119,8 @@ class ResumeRequest(BaseModel):
     otid: str | None = None
 
 
-def run_state(run: Run) -> RunState:
-    """A run as the API shows it."""
+def run_state(run: Run, place: Place = FIRST) -> RunState:
+    """A run as the API shows it; `place` is where it stands in the line of its lane."""
     request = run.request
     return {
         "id": run.id,
@@ -145,6 +151,8 @@ def run_state(run: Run) -> RunState:
         "created_by_id": run.user_id,
         "last_updated_by_id": run.user_id,
         "cancel_requested_at": None if run.cancel_requested_at is None else zoned(run.cancel_requested_at),
+        "waiting_for": place.waiting_for,
+        "line_position": place.ahead,
     }
 
 
@@ -220,19 +228,29 @@ class RenderedRuns:
     """Runs as JSON, each as of its last change: lists are read often, and most runs in them are over.
 
     It is asked only for ids that an actor's own query gave, so it can show nobody what is another's. `kept` is never
-    emptied but replaced: who read by it can still join by it.
+    emptied but replaced: who read by it can still join by it. Runs that have not begun are not kept: their place in the
+    line changes without them.
     """
 
     def __init__(self) -> None:
         self.kept: dict[str, tuple[int, bytes]] = {}
 
     def list_json(
-        self, run_ids: Iterable[str], changed: Iterable[Run], kept: dict[str, tuple[int, bytes]]
+        self,
+        run_ids: Iterable[str],
+        changed: Iterable[Run],
+        kept: dict[str, tuple[int, bytes]],
+        places: Places,
     ) -> bytes:
-        """The list of these runs, given those that were not in `kept` as they are now."""
+        """The list of these runs, given those that were not in `kept` as they are now, and the places in line."""
+        waiting: dict[str, bytes] = {}
         for run in changed:
-            kept[run.id] = (to_us(run.updated_at), orjson.dumps(run_state(run)))
-        body = b"[" + b",".join([kept[run_id][1] for run_id in run_ids]) + b"]"
+            state = orjson.dumps(run_state(run, places.get(run.id, FIRST)))
+            if run.status is RunStatus.CREATED:
+                waiting[run.id] = state
+            else:
+                kept[run.id] = (to_us(run.updated_at), state)
+        body = b"[" + b",".join([waiting.get(run_id) or kept[run_id][1] for run_id in run_ids]) + b"]"
         if len(self.kept) > RENDERED_MAX:
             self.kept = {}
         return body
