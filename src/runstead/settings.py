@@ -156,7 +156,6 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: object) 
         values[item.name] = _read(name, env[name], str(item.type))
     values["providers"] = _providers(env)
     values["search"] = _search(env)
-    return Settings(**values)  # type: ignore[arg-type]
     return _checked(Settings(**values))  # type: ignore[arg-type]
 
 

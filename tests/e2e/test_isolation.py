@@ -83,7 +83,7 @@ def peek(secret: str = "ada's") -> str:
 '''
 
 
-def test_anothers_tools_are_not_there(ada: Client, bob: Client) -> None:
+def test_tools_of_another_are_not_there(ada: Client, bob: Client) -> None:
     """404 for every way to read, change, attach or run them; the same name is another tool for another actor."""
     tool = ada.ask("POST", "/v1/tools/", {"source_code": TOOL})
     agent = ada.agent(tools=["peek"], secrets={"A": "b"})
