@@ -31,7 +31,7 @@ from runstead.clock import Clock, SystemClock
 from runstead.domain.run import BusyPolicy, Run
 from runstead.engine.engine import Engine
 from runstead.engine.tally import CountedExecutor
-from runstead.errors import CannotStart
+from runstead.errors import CannotStart, Unavailable
 from runstead.events.embedded import EmbeddedLog
 from runstead.events.log import EventLog
 from runstead.events.signals import NoSignals, RedisSignals, Signals
@@ -180,9 +180,7 @@ async def running(server: Server) -> AsyncGenerator[Server]:
     if not services.settings.on_postgres:
         # The data folder is this process's alone: whoever owned a run before is dead.
         await services.db.write(runs.disown_all)
-    # An older version kept agents' secrets as they were.
-    if await services.db.read(secrets.any_open):
-        await services.db.write(secrets.seal_open, services.workshop.vault.seal)
+    await _seal_what_is_open(services)
     await services.log.open()
     try:
         async with asyncio.TaskGroup() as group:
@@ -202,6 +200,17 @@ async def running(server: Server) -> AsyncGenerator[Server]:
     finally:
         await services.gateway.close()
         await services.db.close()
+
+
+async def _seal_what_is_open(services: Services) -> None:
+    """An older version kept agents' secrets as they were. Raises `CannotStart` where there is no key to seal them with."""
+    if not await services.db.read(secrets.any_open):
+        return
+    try:
+        await services.db.write(secrets.seal_open, services.workshop.vault.seal)
+    except Unavailable as error:
+        await services.db.close()
+        raise CannotStart(error.detail) from error
 
 
 def _chores(server: Server) -> Sequence[Coroutine[None, None, None]]:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, delete, false, insert, select, update
 
 from runstead.ids import AgentId, UserId
 from runstead.store.codec import from_us, to_us
+from runstead.store.locks import hold
 from runstead.store.schema import agent_secrets as table
 
 Seal = Callable[[str, str, str], bytes]
@@ -31,6 +32,8 @@ def set_secrets(
     conn: Connection, user_id: UserId, agent_id: AgentId, sealed: Mapping[str, bytes | None], now: datetime
 ) -> None:
     """Give an agent exactly these secrets. None keeps the value that a name has; without one there is nothing to keep."""
+    if sealed:
+        hold(conn, f"runstead:secrets:{agent_id}")
     mine = (table.c.user_id == user_id) & (table.c.agent_id == agent_id)
     held = {row.name for row in conn.execute(select(table.c.name).where(mine))}
     gone = held.difference(sealed)

@@ -15,6 +15,7 @@ from runstead.domain.stored_tool import Requirement, StoredTool
 from runstead.errors import Invalid, NotFound
 from runstead.ids import ToolId, UserId
 from runstead.store.codec import from_us, pack, to_us, unpack
+from runstead.store.locks import hold
 from runstead.store.schema import tools as table
 
 TOOLS_MAX = 5_000  # of one actor
@@ -36,6 +37,7 @@ def put_tool(conn: Connection, tool: StoredTool) -> StoredTool:
 
     Raises `Invalid` where the actor has as many tools as there may be.
     """
+    hold(conn, f"runstead:tools:{tool.user_id}")
     before = find_by_name(conn, tool.user_id, tool.name)
     row = _row(tool)
     if before is not None:
@@ -58,6 +60,7 @@ def change_tool(
 
     Raises `Invalid` where another of its tools has the new name, and what `change` raises.
     """
+    hold(conn, f"runstead:tools:{user_id}")
     before = find_tool(conn, user_id, tool_id)
     if before is None:
         return None
