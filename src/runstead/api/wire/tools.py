@@ -229,7 +229,7 @@ def as_created(tool: StoredTool, body: ToolUpdate) -> ToolCreate:
 
     A new source without a schema has a schema of its own again.
     """
-    given = {name: getattr(body, name) for name in body.model_fields_set if name != "metadata_"}
+    given = body.model_dump(exclude_none=True, exclude={"metadata_"})
     before: dict[str, Any] = {
         "source_code": tool.source_code,
         "tags": list(tool.tags),
@@ -244,8 +244,7 @@ def as_created(tool: StoredTool, body: ToolUpdate) -> ToolCreate:
         before |= {"json_schema": dict(tool.json_schema), "description": tool.description}
     if "source_code" in given and "args_json_schema" not in given:
         del before["args_json_schema"]
-    kept = {name: value for name, value in given.items() if value is not None or name not in before}
-    return ToolCreate.model_validate({**before, **{n: v for n, v in kept.items() if v is not None}})
+    return ToolCreate.model_validate({**before, **given})
 
 
 def changed_tool(tool: StoredTool, wanted: StoredTool, body: ToolUpdate) -> StoredTool:
