@@ -31,7 +31,7 @@ from runstead.clock import Clock, SystemClock
 from runstead.domain.run import BusyPolicy, Run
 from runstead.engine.engine import Engine
 from runstead.engine.tally import CountedExecutor
-from runstead.errors import CannotStart
+from runstead.errors import CannotStart, Unavailable
 from runstead.events.embedded import EmbeddedLog
 from runstead.events.log import EventLog
 from runstead.events.signals import NoSignals, RedisSignals, Signals
@@ -45,16 +45,14 @@ from runstead.runs.cancel import Cancellation
 from runstead.runs.feed import RunFeeds
 from runstead.runs.wait import outcome
 from runstead.settings import Settings
-from runstead.store import actors, keys, runs
+from runstead.store import actors, keys, runs, secrets
 from runstead.store.agreed_clock import AgreedClock
 from runstead.store.database import Database
 from runstead.store.migrate import migrate
 from runstead.store.patient import PatientDatabase
 from runstead.store.sqlite import SqliteDatabase
 from runstead.telemetry import Meter, configure, log
-from runstead.tools.builtin.conversation import CONVERSATION_TOOLS
-from runstead.tools.builtin.memory import MEMORY_TOOLS
-from runstead.tools.registry import Toolbox
+from runstead.tools.workshop import open_workshop
 from runstead.ui.pages import Pages
 from runstead.webhooks.deliver import Callbacks
 
@@ -113,8 +111,8 @@ def build(
     clock, ids = clock or own, ids or RandomIds()
     gateway = gateway or ProviderGateway(settings, clock)
     patient = PatientDatabase(db)
-    tools = Toolbox(patient, (*MEMORY_TOOLS, *CONVERSATION_TOOLS), timeout_s=settings.tool_timeout_s)
-    loop = AgentLoop(patient, gateway, tools, clock, ids)
+    workshop = open_workshop(settings, patient)
+    loop = AgentLoop(patient, gateway, workshop.toolbox, clock, ids)
     meter = Meter()
     engine = Engine(settings, db, events, clock, ids, CountedExecutor(loop, meter), ground.signals)
     meter.watch("runstead_leases_held", lambda: engine.owner.held)
@@ -146,6 +144,7 @@ def build(
         cancellation=cancellation,
         feeds=RunFeeds(db, clock),
         lifecycle=phase,
+        workshop=workshop,
         meter=meter,
     )
     api = create_api(services)
@@ -186,6 +185,7 @@ async def running(server: Server) -> AsyncGenerator[Server]:
     if not services.settings.on_postgres:
         # The data folder is this process's alone: whoever owned a run before is dead.
         await services.db.write(runs.disown_all)
+    await _seal_what_is_open(services)
     await services.log.open()
     try:
         async with asyncio.TaskGroup() as group:
@@ -205,6 +205,17 @@ async def running(server: Server) -> AsyncGenerator[Server]:
     finally:
         await services.gateway.close()
         await services.db.close()
+
+
+async def _seal_what_is_open(services: Services) -> None:
+    """An older version kept agents' secrets as they were. Raises `CannotStart` where there is no key to seal them with."""
+    if not await services.db.read(secrets.any_open):
+        return
+    try:
+        await services.db.write(secrets.seal_open, services.workshop.vault.seal)
+    except Unavailable as error:
+        await services.db.close()
+        raise CannotStart(error.detail) from error
 
 
 def _chores(server: Server) -> Sequence[Coroutine[None, None, None]]:
@@ -354,10 +365,12 @@ async def _serve(settings: Settings, listening: socket.socket, on_ready: OnReady
         async with running(server):
             while not (http.started or serving.done()):  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.001)
-            announcing = None if on_ready is None else group.create_task(on_ready(server))
+            announcing = [group.create_task(server.services.workshop.sandbox.announce())]
+            if on_ready is not None:
+                announcing.append(group.create_task(on_ready(server)))
             await stop.wait()
-            if announcing is not None:
-                announcing.cancel()
+            for task in announcing:
+                task.cancel()
             await drain(server)
             http.should_exit = True
             await asyncio.wait({serving})

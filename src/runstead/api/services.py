@@ -16,6 +16,7 @@ from runstead.runs.feed import RunFeeds
 from runstead.settings import Settings
 from runstead.store.database import Database
 from runstead.telemetry import Meter
+from runstead.tools.workshop import Workshop
 
 
 class Lifecycle(Protocol):
@@ -41,5 +42,6 @@ class Services:
     cancellation: Cancellation
     lifecycle: Lifecycle
     feeds: RunFeeds
+    workshop: Workshop
     meter: Meter = field(default_factory=Meter)
     rendered_runs: RenderedRuns = field(default_factory=RenderedRuns)
