@@ -119,6 +119,13 @@ def test_five_thousand_runs(model: StoryModel, folder: Path, look: Look) -> None
                 "place => document.querySelector('.runs-list').scrollTop > place", arg=place
             )
             expect(page.locator(".v-body .run-row").nth(15)).to_contain_text(text.split("\n")[1])
+            place = scroller.evaluate("el => el.scrollTop")
+            page.locator(".v-body .row-link").nth(15).click()
+            expect(page.locator(".line-state")).to_contain_text("no longer kept")
+            expect(page.locator(".said.user")).to_contain_text("Question")
+            page.get_by_role("link", name="Runs", exact=True).last.click()
+            expect(page.locator(".v-body .run-row").nth(15)).to_contain_text(text.split("\n")[1])
+            assert scroller.evaluate("el => el.scrollTop") == place
 
 
 def test_the_list_on_a_phone(server: Server, look: Look) -> None:

@@ -311,6 +311,20 @@ export class RunsView {
     this.list.show(next)?.querySelector("a").focus({ preventScroll: true });
   }
 
+  /** Taken from the page for a while. It goes on being told of what happens. */
+  park() {
+    this.place = this.list.el.scrollTop;
+    return this;
+  }
+
+  /** On the page again, at the same place where the same is asked. */
+  unpark(params) {
+    if (String(params) !== String(this.params)) this.update(params);
+    else this.list.el.scrollTop = this.place;
+    this.countSoon();
+    this.list.plan();
+  }
+
   dispose() {
     this.leave();
     clearInterval(this.timer);
