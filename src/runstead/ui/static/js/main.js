@@ -109,7 +109,7 @@ function themeButton() {
   return el;
 }
 
-const LINE = { live: "Live", away: "Reconnecting", resting: "Paused", refused: "Not allowed", ended: "Ended" };
+const LINE = { opening: "Connecting", live: "Live", away: "Reconnecting", resting: "Paused", refused: "Not allowed", ended: "Ended" };
 const line = h("span", { class: "line" }, h("span", { class: "pulse", "aria-hidden": "true" }), h("span", {}));
 const leave = button("Forget key", { kind: "quiet small", onclick: () => (forgetKey(), location.reload()) });
 fill(document.getElementById("side-foot"), line, leave, themeButton());
