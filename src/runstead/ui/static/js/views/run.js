@@ -195,10 +195,8 @@ export class RunView {
       toast("This run was deleted");
       this.go("#/runs");
     } else if (event.message_type === "run_changed") {
-      const ended = active(this.run) && !active(event.run);
       this.run = event.run;
       this.show();
-      if (ended) announce(`The run is ${word(this.run.status).toLowerCase()}`);
       this.refreshSoon();
     }
   }
@@ -230,7 +228,9 @@ export class RunView {
     this.showFailure();
     this.showFacts();
     this.draw();
-    this.working.hidden = !active(run);
+    if (this.going && !active(run)) announce(`The run is ${word(run.status).toLowerCase()}`);
+    this.going = active(run);
+    this.working.hidden = !this.going;
     this.showPlace();
     const asks = standing(run) === "approval";
     if (asks && !this.asked) showDecision(this.question, run, (next) => this.go(`#/runs/${next}`));
