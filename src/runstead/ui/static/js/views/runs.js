@@ -171,11 +171,23 @@ export class RunsView {
       for (const run of found) this.rows.get(run.id)?.show(run);
       return;
     }
-    this.runs = found;
-    this.whole = found.length < FIRST;
-    this.rows.clear();
-    this.list.clear();
-    this.sized();
+    this.keepFocus(() => {
+      this.runs = found;
+      this.whole = found.length < FIRST;
+      this.rows.clear();
+      this.list.clear();
+      this.sized();
+    });
+  }
+
+  /** Change the list; who stood on a run by keyboard stands on it afterwards, if it is still there. */
+  keepFocus(change) {
+    const here = [...this.list.rows].find(([, el]) => el.contains(document.activeElement));
+    const id = here && this.runs[here[0]]?.id;
+    change();
+    if (!id) return;
+    this.list.draw();
+    this.rows.get(id)?.link.focus({ preventScroll: true });
   }
 
   async more(last) {
@@ -284,10 +296,12 @@ export class RunsView {
   splice(at, gone, ...added) {
     const { el } = this.list;
     const first = Math.floor(el.scrollTop / this.list.height_);
-    this.runs.splice(at, gone, ...added);
-    this.total = Math.max(0, (this.total ?? 0) + added.length - gone);
-    this.list.clear(at);
-    this.sized();
+    this.keepFocus(() => {
+      this.runs.splice(at, gone, ...added);
+      this.total = Math.max(0, (this.total ?? 0) + added.length - gone);
+      this.list.clear(at);
+      this.sized();
+    });
     if (el.scrollTop > this.list.height_ && at <= first) el.scrollTop += (added.length - gone) * this.list.height_;
   }
 
