@@ -24,7 +24,9 @@ CHOICES = {
     "RUNSTEAD_BUSY_POLICY": ("wait", "refuse", "interrupt"),
     "RUNSTEAD_ROLE": ("all", "api", "worker"),
 }
+_LETTA_CLIENT = {"RUNSTEAD_URL": "LETTA_BASE_URL", "RUNSTEAD_KEY": "LETTA_API_KEY"}
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+DEFAULT_URL = "http://127.0.0.1:8283"
 
 
 class Secret:
@@ -116,6 +118,38 @@ class Settings:
     def on_loopback(self) -> bool:
         """Whether only this machine can reach the server."""
         return self.host in LOOPBACK
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """What a command is told that speaks to a server, here or elsewhere."""
+
+    url: str = DEFAULT_URL
+    key: Secret | None = None
+
+
+def client_from_environment(
+    environ: Mapping[str, str] | None = None, *, url: str | None = None, key: str | None = None
+) -> ClientSettings:
+    """Where the server is and which key it is shown: what was typed, else the environment, else this machine.
+
+    Raises `Invalid` where the URL is none.
+    """
+    env = dict(os.environ if environ is None else environ)
+    for ours, theirs in _LETTA_CLIENT.items():
+        env[ours] = env.get(ours) or env.get(theirs) or ""
+    base = (url or env["RUNSTEAD_URL"] or DEFAULT_URL).rstrip("/").removesuffix("/v1")
+    if not base.startswith(("http://", "https://")) or base.endswith("//"):
+        raise Invalid(
+            f"{base!r} is no URL of a server; give one like {DEFAULT_URL} with --url or RUNSTEAD_URL."
+        )
+    secret = key or env["RUNSTEAD_KEY"]
+    return ClientSettings(base, Secret(secret) if secret else None)
+
+
+def colourless() -> bool:
+    """Whether a person wants no colours (NO_COLOR), or has a terminal that cannot show any."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
 
 
 def from_environment(environ: Mapping[str, str] | None = None, **given: object) -> Settings:

@@ -26,7 +26,7 @@ from runstead.ids import (
 from runstead.store import agents, blocks, messages, runs, steps, summaries
 from runstead.store.agents import AgentFilter
 from runstead.store.blocks import BlockFilter
-from runstead.store.lines import Place
+from runstead.store.lines import LinePlace
 from runstead.store.messages import MessageFilter, MessagePage
 from runstead.store.pages import Page
 from runstead.store.runs import RunFilter
@@ -191,7 +191,7 @@ async def test_runs_as_lists_show_them(two: Stores) -> None:
     one, two_, three = await two.b.read(summaries.list_summed, DEFAULT_USER, RunFilter(), UP)
     assert (one[1].agent_name, one[1].model) == (agent().name, "b/n")
     assert one[1].input == ("Tell 50% MORE" + "!" * 300)[: summaries.INPUT_CHARS]
-    assert (two_[1].model, two_[1].input, two_[1].place) == (agent().model, None, Place(made[0].id, 1))
+    assert (two_[1].model, two_[1].input, two_[1].place) == (agent().model, None, LinePlace(made[0].id, 1))
     assert (three[1].agent_name, three[1].model) == (None, None)
     touched = await two.b.read(runs.touched_runs, DEFAULT_USER, later)
     assert {(run_id, active) for run_id, _, _, active in touched} == {

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, func, select
 from runstead.domain.message import Role
 from runstead.domain.run import Run, RunStatus
 from runstead.ids import UserId
-from runstead.store.lines import FIRST, Place, places
+from runstead.store.lines import FIRST, LinePlace, places
 from runstead.store.pages import Page
 from runstead.store.runs import RunFilter, list_runs, some_runs
 from runstead.store.schema import agents, messages, steps
@@ -52,7 +52,7 @@ class RunSummary:
     agent_name: str | None = None
     model: str | None = None
     input: str | None = None
-    place: Place = FIRST
+    place: LinePlace = FIRST
 
 
 def list_summed(

@@ -15,7 +15,7 @@ from runstead.domain.run import ACTIVE, Run, RunStatus, StopReason
 from runstead.domain.step import Usage
 from runstead.runs.wait import Outcome
 from runstead.store.codec import to_us
-from runstead.store.lines import FIRST, Place, Places
+from runstead.store.lines import FIRST, LinePlace, Places
 from runstead.store.runs import RunFilter
 from runstead.store.summaries import RunSummary
 
@@ -77,7 +77,18 @@ class RunState(TypedDict):
     cancel_requested_at: str | None
     waiting_for: str | None
     line_position: int
+    last_seq_id: int
+    step_count: int
+    usage: TokenState
     summary: NotRequired[SummaryState]
+
+
+class TokenState(TypedDict):
+    """The counts that every usage has."""
+
+    completion_tokens: int
+    prompt_tokens: int
+    total_tokens: int
 
 
 class MetricsState(TypedDict):
@@ -151,7 +162,7 @@ class ResumeRequest(BaseModel):
     otid: str | None = None
 
 
-def run_state(run: Run, place: Place = FIRST) -> RunState:
+def run_state(run: Run, place: LinePlace = FIRST) -> RunState:
     """A run as the API shows it; `place` is where it stands in the line of its lane."""
     request = run.request
     return {
@@ -185,6 +196,13 @@ def run_state(run: Run, place: Place = FIRST) -> RunState:
         "cancel_requested_at": None if run.cancel_requested_at is None else zoned(run.cancel_requested_at),
         "waiting_for": place.waiting_for,
         "line_position": place.ahead,
+        "last_seq_id": run.last_seq,
+        "step_count": run.step_count,
+        "usage": {
+            "completion_tokens": run.usage.completion_tokens,
+            "prompt_tokens": run.usage.prompt_tokens,
+            "total_tokens": run.usage.total_tokens,
+        },
     }
 
 
