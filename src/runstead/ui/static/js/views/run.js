@@ -170,18 +170,22 @@ export class RunView {
   async poll() {
     clearTimeout(this.polling);
     if (this.over) return;
+    // Only what is read after the end is the whole.
+    let whole = false;
     try {
       if (!document.hidden) {
+        const ended = !active(this.run);
         const found = await get(`v1/runs/${this.id}/messages?limit=1000`);
         const fresh = found.filter((message) => !this.seen.has(`${message.id}/${message.message_type}`));
         for (const message of fresh) this.seen.add(`${message.id}/${message.message_type}`);
         if (fresh.length) this.heard(fresh);
         await this.refresh();
+        whole = ended;
       }
     } catch (error) {
       setText(this.line, error.message);
     }
-    if (active(this.run) && !this.over) this.polling = setTimeout(() => this.poll(), POLL_MS);
+    if (!whole && !this.over) this.polling = setTimeout(() => this.poll(), POLL_MS);
   }
 
   told(event) {
