@@ -28,7 +28,14 @@ ARGUMENTS = (
     "--font-render-hinting=none",
 )
 # A browser writes every refusal to its console, also those that the page expects and tells of.
-_EXPECTED = ("401 (Unauth", "404 (Not Found)", "422 (Unprocess", "503 (Service Unavailable)", "net::ERR_")
+_EXPECTED = (
+    "401 (Unauth",
+    "404 (Not Found)",
+    "410 (Gone)",
+    "422 (Unprocess",
+    "503 (Service Unavailable)",
+    "net::ERR_",
+)
 
 
 def chromium_path() -> str:

@@ -73,8 +73,10 @@ def test_the_list_is_live(server: Server, model: StoryModel, look: Look, mark: s
             model.open(mark)
             expect(row).to_contain_text("Completed")
             expect(row.locator(".c-tokens")).to_have_text(re.compile(r"\d+"))
+            row.locator("a").focus()
             second = said(client, agent, "the second one")
             expect(row.first).to_contain_text("the second one")
+            expect(row.last.locator("a")).to_be_focused()
             client.ask("DELETE", f"/v1/runs/{run_id}")
             expect(row).to_have_count(1)
             client.ask("DELETE", f"/v1/runs/{second}")
@@ -119,6 +121,13 @@ def test_five_thousand_runs(model: StoryModel, folder: Path, look: Look) -> None
                 "place => document.querySelector('.runs-list').scrollTop > place", arg=place
             )
             expect(page.locator(".v-body .run-row").nth(15)).to_contain_text(text.split("\n")[1])
+            place = scroller.evaluate("el => el.scrollTop")
+            page.locator(".v-body .row-link").nth(15).click()
+            expect(page.locator(".line-state")).to_contain_text("no longer kept")
+            expect(page.locator(".said.user")).to_contain_text("Question")
+            page.get_by_role("link", name="Runs", exact=True).last.click()
+            expect(page.locator(".v-body .run-row").nth(15)).to_contain_text(text.split("\n")[1])
+            assert scroller.evaluate("el => el.scrollTop") == place
 
 
 def test_the_list_on_a_phone(server: Server, look: Look) -> None:

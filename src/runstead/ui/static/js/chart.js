@@ -3,8 +3,9 @@
 import { h, setCss, svg } from "./dom.js";
 
 // As wide as half the page, or the whole of it, so that the words in it are as large as those around it.
-const HALF = 480;
-const WHOLE = 990;
+const NARROW = matchMedia("(max-width: 720px)");
+const half = () => (NARROW.matches ? 340 : 480);
+const whole = () => (NARROW.matches ? 340 : 990);
 const HEIGHT = 150;
 const LEFT = 52;
 const BOTTOM = 20;
@@ -33,7 +34,8 @@ const y = (value, max) => (HEIGHT - BOTTOM) - ((HEIGHT - BOTTOM - 6) * value) / 
 /** `columns`: for each span of time, the value of each series. */
 export function stacked({ label, columns, series, from, to, formatTime, format }) {
   const max = ceiling(Math.max(...columns.map((column) => series.reduce((sum, name) => sum + (column[name] ?? 0), 0))));
-  const step = (WHOLE - LEFT) / columns.length;
+  const width = whole();
+  const step = (width - LEFT) / columns.length;
   const bars = columns.flatMap((column, index) => {
     let sum = 0;
     return series.filter((name) => column[name]).map((name) => {
@@ -43,7 +45,7 @@ export function stacked({ label, columns, series, from, to, formatTime, format }
       return svg("rect", { class: `fill is-${name}`, x: LEFT + index * step + 1, width: Math.max(1, step - 3), rx: 1.5, y: top, height: Math.max(0.5, bottom - top) });
     });
   });
-  return frame(label, WHOLE, max, format, bars, times(WHOLE, from, to, formatTime));
+  return frame(label, width, max, format, bars, times(width, from, to, formatTime));
 }
 
 /** One dot a point `[time, value]`, and a line at the median. */
@@ -51,11 +53,12 @@ export function dots({ label, points, from, to, formatTime, format }) {
   const values = points.map(([, value]) => value).sort((a, b) => a - b);
   // A few very slow ones would press all others flat; they stand at the top.
   const max = ceiling(Math.max(quantile(values, 0.98) * 1.1, 1e-9));
-  const x = (at) => LEFT + 4 + ((HALF - LEFT - 8) * (at - from)) / Math.max(1, to - from);
+  const width = half();
+  const x = (at) => LEFT + 4 + ((width - LEFT - 8) * (at - from)) / Math.max(1, to - from);
   const middle = y(Math.min(quantile(values, 0.5), max), max);
-  return frame(label, HALF, max, format,
+  return frame(label, width, max, format,
     points.map(([at, value]) => svg("circle", { class: "dot", cx: x(at), cy: y(Math.min(value, max), max), r: 2.5 })),
-    svg("line", { class: "median", x1: LEFT, x2: HALF, y1: middle, y2: middle }), times(HALF, from, to, formatTime));
+    svg("line", { class: "median", x1: LEFT, x2: width, y1: middle, y2: middle }), times(width, from, to, formatTime));
 }
 
 /** A value below which that share of the sorted values lies. */

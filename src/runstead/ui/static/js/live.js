@@ -79,7 +79,7 @@ class Feed {
   constructor() {
     this.readers = new Set();
     this.watchers = new Set();
-    this.state = "away";
+    this.state = "opening";
     this.line = new Line((signal) => this.read(signal), (state) => this.now(state));
   }
 

@@ -26,6 +26,7 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 let current = null;
 let navigated = false;
 let shownHash = null;
+let parked = null;
 
 function go(hash, { replace = false } = {}) {
   if (replace) history.replaceState(null, "", hash);
@@ -50,12 +51,16 @@ function show() {
     current.view.update(params, given);
     return;
   }
-  current?.view.dispose();
-  const view = new View({ ...given, params, go, onCount: showWaiting });
+  // The list of runs is kept while one of them is looked at: who comes back finds the place again.
+  if (current?.view.park) parked = { key: current.key, view: current.view.park() };
+  else current?.view.dispose();
+  const back = parked?.key === key ? parked.view : null;
+  const view = back ?? new View({ ...given, params, go, onCount: showWaiting });
   current = { key, view };
   document.title = `${view.title} · Runstead`;
   fill(main, view.el);
   main.scrollTop = 0;
+  back?.unpark(params);
   // Who moves by keyboard or ear lands at the new view's heading; at the first opening the page's top is right.
   if (navigated) view.el.querySelector("h1")?.focus({ preventScroll: true });
   navigated = true;
@@ -104,7 +109,7 @@ function themeButton() {
   return el;
 }
 
-const LINE = { live: "Live", away: "Reconnecting", resting: "Paused", refused: "Not allowed", ended: "Ended" };
+const LINE = { opening: "Connecting", live: "Live", away: "Reconnecting", resting: "Paused", refused: "Not allowed", ended: "Ended" };
 const line = h("span", { class: "line" }, h("span", { class: "pulse", "aria-hidden": "true" }), h("span", {}));
 const leave = button("Forget key", { kind: "quiet small", onclick: () => (forgetKey(), location.reload()) });
 fill(document.getElementById("side-foot"), line, leave, themeButton());

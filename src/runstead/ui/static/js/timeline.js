@@ -24,12 +24,20 @@ function niceTicks(span) {
 /** What each step's time went to, in milliseconds from the run's beginning. */
 export function stretches(run, steps) {
   const began = ms(run.created_at);
+  let before = 0;
   return steps.map((step) => {
     const start = Math.max(0, ms(step.created_at) - began);
+    if (step.error_type === "abandoned" && !step.model_ns) {
+      // Written down by who found it: it began after what was before, and was lost by then.
+      const lost = { step, start: before, first: before, said: start, end: start };
+      before = start;
+      return lost;
+    }
     const model = (step.model_ns ?? 0) / 1e6;
     const first = Math.min(step.ttft_ns === null ? model : step.ttft_ns / 1e6, model);
     const tools = (step.tools_ns ?? 0) / 1e6;
-    return { step, start, first: start + first, said: start + model, end: start + model + tools };
+    before = start + model + tools;
+    return { step, start, first: start + first, said: start + model, end: before };
   });
 }
 
@@ -106,7 +114,7 @@ export class Timeline {
         bar("model", first, said, end, `Model speaking: ${duration(said - first)}`),
         tools > 0 ? bar("tools", said, over, end, `Tools${names ? ` (${names})` : ""}: ${duration(tools)}`) : null),
       h("div", { class: "row-facts" },
-        h("span", {}, `first token ${duration(first - start)}`),
+        step.ttft_ns === null ? null : h("span", {}, `first token ${duration(first - start)}`),
         h("span", {}, `${tokens(step.prompt_tokens)} in, ${tokens(step.completion_tokens)} out`),
         speed(step) && h("span", {}, speed(step)),
         step.cost_usd ? h("span", {}, money(step.cost_usd)) : null,

@@ -170,18 +170,22 @@ export class RunView {
   async poll() {
     clearTimeout(this.polling);
     if (this.over) return;
+    // Only what is read after the end is the whole.
+    let whole = false;
     try {
       if (!document.hidden) {
+        const ended = !active(this.run);
         const found = await get(`v1/runs/${this.id}/messages?limit=1000`);
         const fresh = found.filter((message) => !this.seen.has(`${message.id}/${message.message_type}`));
         for (const message of fresh) this.seen.add(`${message.id}/${message.message_type}`);
         if (fresh.length) this.heard(fresh);
         await this.refresh();
+        whole = ended;
       }
     } catch (error) {
       setText(this.line, error.message);
     }
-    if (active(this.run) && !this.over) this.polling = setTimeout(() => this.poll(), POLL_MS);
+    if (!whole && !this.over) this.polling = setTimeout(() => this.poll(), POLL_MS);
   }
 
   told(event) {
@@ -195,10 +199,8 @@ export class RunView {
       toast("This run was deleted");
       this.go("#/runs");
     } else if (event.message_type === "run_changed") {
-      const ended = active(this.run) && !active(event.run);
       this.run = event.run;
       this.show();
-      if (ended) announce(`The run is ${word(this.run.status).toLowerCase()}`);
       this.refreshSoon();
     }
   }
@@ -230,7 +232,9 @@ export class RunView {
     this.showFailure();
     this.showFacts();
     this.draw();
-    this.working.hidden = !active(run);
+    if (this.going && !active(run)) announce(`The run is ${word(run.status).toLowerCase()}`);
+    this.going = active(run);
+    this.working.hidden = !this.going;
     this.showPlace();
     const asks = standing(run) === "approval";
     if (asks && !this.asked) showDecision(this.question, run, (next) => this.go(`#/runs/${next}`));

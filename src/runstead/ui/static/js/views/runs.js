@@ -171,11 +171,23 @@ export class RunsView {
       for (const run of found) this.rows.get(run.id)?.show(run);
       return;
     }
-    this.runs = found;
-    this.whole = found.length < FIRST;
-    this.rows.clear();
-    this.list.clear();
-    this.sized();
+    this.keepFocus(() => {
+      this.runs = found;
+      this.whole = found.length < FIRST;
+      this.rows.clear();
+      this.list.clear();
+      this.sized();
+    });
+  }
+
+  /** Change the list; who stood on a run by keyboard stands on it afterwards, if it is still there. */
+  keepFocus(change) {
+    const here = [...this.list.rows].find(([, el]) => el.contains(document.activeElement));
+    const id = here && this.runs[here[0]]?.id;
+    change();
+    if (!id) return;
+    this.list.draw();
+    this.rows.get(id)?.link.focus({ preventScroll: true });
   }
 
   async more(last) {
@@ -284,10 +296,12 @@ export class RunsView {
   splice(at, gone, ...added) {
     const { el } = this.list;
     const first = Math.floor(el.scrollTop / this.list.height_);
-    this.runs.splice(at, gone, ...added);
-    this.total = Math.max(0, (this.total ?? 0) + added.length - gone);
-    this.list.clear(at);
-    this.sized();
+    this.keepFocus(() => {
+      this.runs.splice(at, gone, ...added);
+      this.total = Math.max(0, (this.total ?? 0) + added.length - gone);
+      this.list.clear(at);
+      this.sized();
+    });
     if (el.scrollTop > this.list.height_ && at <= first) el.scrollTop += (added.length - gone) * this.list.height_;
   }
 
@@ -309,6 +323,20 @@ export class RunsView {
     if (next === undefined || next < 0 || next >= this.runs.length) return;
     event.preventDefault();
     this.list.show(next)?.querySelector("a").focus({ preventScroll: true });
+  }
+
+  /** Taken from the page for a while. It goes on being told of what happens. */
+  park() {
+    this.place = this.list.el.scrollTop;
+    return this;
+  }
+
+  /** On the page again, at the same place where the same is asked. */
+  unpark(params) {
+    if (String(params) !== String(this.params)) this.update(params);
+    else this.list.el.scrollTop = this.place;
+    this.countSoon();
+    this.list.plan();
   }
 
   dispose() {
