@@ -175,9 +175,8 @@ def _ground(settings: Settings) -> _Ground:
     return _Ground(rows, shared.SharedLog(rows, encode, streams), RedisSignals(streams))
 
 
-@asynccontextmanager
-async def running(server: Server) -> AsyncGenerator[Server]:
-    """Run the parts behind the API; on the way out, stop them in order and lose nothing."""
+async def prepare(server: Server) -> None:
+    """What must be there before anybody is answered."""
     services = server.services
     if isinstance(services.clock, AgreedClock):
         await services.clock.agree(services.db)
@@ -187,17 +186,31 @@ async def running(server: Server) -> AsyncGenerator[Server]:
         await services.db.write(runs.disown_all)
     await _seal_what_is_open(services)
     await services.log.open()
+
+
+@asynccontextmanager
+async def running(server: Server) -> AsyncGenerator[Server]:
+    """A server that is prepared, with its parts at work."""
+    await prepare(server)
+    async with working(server):
+        yield server
+
+
+@asynccontextmanager
+async def working(server: Server) -> AsyncGenerator[Server]:
+    """Run the parts behind the API; on the way out, stop them in order and lose nothing."""
+    services = server.services
     try:
         async with asyncio.TaskGroup() as group:
             logging = group.create_task(services.log.run())
-            working = group.create_task(server.engine.run())
+            engine = group.create_task(server.engine.run())
             chores = [group.create_task(each) for each in _chores(server)]
             try:
                 yield server
             finally:
                 server.phase.stop()
                 server.engine.shut_down()
-                await asyncio.wait({working})
+                await asyncio.wait({engine})
                 for chore in chores:
                     chore.cancel()
                 await services.log.close()
@@ -360,9 +373,10 @@ async def _serve(settings: Settings, listening: socket.socket, on_ready: OnReady
         loop.add_signal_handler(number, stop.set)
     if settings.supervisor_pid:
         _stop_with(settings.supervisor_pid, stop)
+    await prepare(server)
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(http.serve(sockets=[listening]))
-        async with running(server):
+        async with working(server):
             while not (http.started or serving.done()):  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.001)
             announcing = [group.create_task(server.services.workshop.sandbox.announce())]
