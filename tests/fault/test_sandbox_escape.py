@@ -229,7 +229,7 @@ async def test_time_is_limited(prison: Prison) -> None:
         ran = await prison.attack(hang, timeout_s=0.7)
         assert not ran.ok
         assert "longer than 0.7 s" in ran.text
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
     assert await gone(prison)
 
 
