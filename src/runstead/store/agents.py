@@ -221,16 +221,21 @@ def rename_tool(conn: Connection, user_id: UserId, before: str, after: str | Non
     named = table.c.document.contains(f'"{before}"', autoescape=True)
     for row in conn.execute(select(table).where(table.c.user_id == user_id, named)).all():
         agent = _agent(row)
-        if before not in agent.tools:
-            continue
-        names = tuple(after if name == before else name for name in agent.tools)
-        kept = tuple(name for name in names if name is not None)
-        rules = tuple(
-            replace(rule, tool_name=after or before) if rule.tool_name == before else rule
-            for rule in agent.tool_rules
-            if after is not None or rule.tool_name != before
+        if before in agent.tools:
+            update_agent(conn, _with_tool_renamed(agent, before, after))
+
+
+def _with_tool_renamed(agent: Agent, before: str, after: str | None) -> Agent:
+    if after is None:
+        names = tuple(name for name in agent.tools if name != before)
+        return replace(
+            agent, tools=names, tool_rules=tuple(r for r in agent.tool_rules if r.tool_name != before)
         )
-        update_agent(conn, replace(agent, tools=kept, tool_rules=rules))
+    names = tuple(after if name == before else name for name in agent.tools)
+    rules = tuple(
+        replace(rule, tool_name=after) if rule.tool_name == before else rule for rule in agent.tool_rules
+    )
+    return replace(agent, tools=names, tool_rules=rules)
 
 
 def delete_agent(conn: Connection, user_id: UserId, agent_id: str) -> bool:
