@@ -80,6 +80,12 @@ class Service(ABC):
         """The user whose processes these are, where it is not ours."""
         return None
 
+    @property
+    def pid(self) -> int:
+        """Its first process."""
+        assert self._process is not None
+        return self._process.pid
+
     def __enter__(self) -> Self:
         self._prepare()
         return self.start()
@@ -162,15 +168,16 @@ class Service(ABC):
 
 
 class PostgresServer(Service):
-    """PostgreSQL as Debian installs it."""
+    """PostgreSQL as Debian installs it. `durable`: it syncs its commits, as one that is used does."""
 
     name = "postgres"
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda p: int(p.parts[4]))
         on_path = shutil.which("postgres")
         self._bin = Path(needed(str(found[-1]) if found else on_path, "PostgreSQL")).parent
         super().__init__()
+        self._durable = durable
         self._made = 0
         if self._account is not None:
             shutil.chown(self.folder, self._account)
@@ -224,7 +231,7 @@ class PostgresServer(Service):
             "port": self.port,
             "unix_socket_directories": "",
             "max_connections": CONNECTIONS,
-            "fsync": "off",
+            "fsync": "on" if self._durable else "off",
             "full_page_writes": "off",
             "shared_buffers": "32MB",
             "autovacuum": "off",

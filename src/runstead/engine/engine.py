@@ -39,6 +39,8 @@ FOLD_EVERY_S = 1.0
 SHARED_RUNS_PER_DELIVERY = 4
 SHARED_DELIVERIES_MAX = 32
 DELIVERIES_MAX = 10_000
+# With a shared queue: a process that holds fewer runs begins what it admits itself, where the client's connection is too.
+OWN_RUNS_FIRST = 50
 DELIVERY_S = 1.0
 QUEUE_RETRY_S = 1.0
 QUEUE_CLOSE_S = 3.0
@@ -174,12 +176,20 @@ class Engine:
             await self._offer.wait()
             self._offer.clear()
             some, self._offered = self._offered, []
+            if self._settings.redis_url and self._settings.works:
+                here = max(0, OWN_RUNS_FIRST - self.owner.held)
+                self._begin_here(some[:here])
+                some = some[here:]
             size = SHARED_RUNS_PER_DELIVERY if self._settings.redis_url else len(some)
-            batches = [some[start : start + size] for start in range(0, len(some), size)]
-            for batch in batches:
+            for start in range(0, len(some), size or 1):
+                batch = some[start : start + size]
                 if not await self._queued(batch) and self._settings.works:
-                    assert self._group is not None, "the engine runs"
-                    self._group.create_task(self._begin(batch))
+                    self._begin_here(batch)
+
+    def _begin_here(self, run_ids: Sequence[RunId]) -> None:
+        assert self._group is not None, "the engine runs"
+        if run_ids:
+            self._group.create_task(self._begin(run_ids))
 
     async def _queued(self, run_ids: Sequence[RunId]) -> bool:
         """Give one delivery to the queue; False where it is not there."""
