@@ -1,8 +1,8 @@
 """How the same load goes over one, two and four processes on PostgreSQL and Redis, and over one on SQLite: a table.
 
 Starts a PostgreSQL that syncs its commits and a Redis of its own, then the load harness (see `benchmarks/__main__.py`)
-against `runstead serve --processes N`. `lag` is per token, from the model's socket to the client's; CPU is that of the server's
-processes, PostgreSQL's and Redis's apart. Decides nothing.
+against `runstead serve --processes N`. Lag is per token, from the model's socket to the client's; CPU is that of the
+server's processes, that of PostgreSQL and of Redis apart. Decides nothing.
 """
 
 from __future__ import annotations
