@@ -6,7 +6,7 @@ from the store; everything else is asked over HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
@@ -189,7 +189,7 @@ def said(events: list[Json]) -> str:
 
 
 @contextmanager
-def asleep(member: Server) -> Iterator[None]:
+def asleep(member: Server) -> Generator[None]:
     """Stopped for the time of the block."""
     member.pause()
     try:

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def answers(server: Server) -> bool:
 
 
 @contextmanager
-def asleep(pid: int) -> Iterator[None]:
+def asleep(pid: int) -> Generator[None]:
     """Stopped for the time of the block."""
     os.kill(pid, signal.SIGSTOP)
     try:
