@@ -1,8 +1,8 @@
 """A model server whose behaviour is told in the user's message: a real HTTP server for tests against a real Runstead.
 
 A user message that is JSON with `turns` is a story: turn n is played when n assistant messages follow it, so the server
-keeps no state between requests and a killed Runstead may ask again. Any other message is answered by repeating it. It
-speaks Chat Completions only and is never more clever than its story.
+keeps no state between requests and a killed Runstead may ask again. A text in `known` has its turns there; any other
+message is answered by repeating it. It speaks Chat Completions only and is never more clever than its story.
 
 A turn has `reasoning` and `text`, each a list of acts, and `calls`. An act is a string (one token) or one of
 `{"gate": name}` (go on when the test opens it), `{"pause_ms": n}`, `{"silence": true}` (say nothing for ever),
@@ -55,6 +55,7 @@ class StoryModel:
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
+        self.known: dict[str, list[Json]] = {}
         self.port = 0
         self._changed = threading.Condition()
         self._gates = _Gates()
@@ -153,7 +154,7 @@ class StoryModel:
         asked = Asked(body, time.monotonic_ns())
         self._note(lambda: self.asked.append(asked))
         async with asyncio.TaskGroup() as group:
-            playing = group.create_task(self._play(writer, asked, _turn_of(body)))
+            playing = group.create_task(self._play(writer, asked, _turn_of(body, self.known)))
             hanging_up = group.create_task(reader.read(1))
             await asyncio.wait({playing, hanging_up}, return_when=asyncio.FIRST_COMPLETED)
             hung_up = not playing.done()
@@ -285,16 +286,22 @@ def _model_entry() -> Json:
     return {"id": MODEL, "object": "model", "created": 1, "owned_by": "story"}
 
 
-def _turn_of(body: Json) -> Json:
+def _turn_of(body: Json, known: dict[str, list[Json]]) -> Json:
     at, message = _last_user(body)
     text = _text_of(message)
+    if text in known:
+        return _nth(known[text], body, at)
     try:
         story = cast("object", json.loads(text))
     except ValueError:
         return {"text": ["You said: ", text]}
     if not isinstance(story, dict) or "turns" not in story:
         return {"text": ["You said: ", text]}
-    turns = cast("list[Json]", story["turns"])
+    return _nth(cast("list[Json]", story["turns"]), body, at)
+
+
+def _nth(turns: list[Json], body: Json, at: int) -> Json:
+    """The turn whose time it is: as many are over as assistant messages follow the question."""
     done = sum(1 for each in body["messages"][at + 1 :] if each["role"] == "assistant")
     return turns[done] if done < len(turns) else {"text": ["That ", "is ", "all."]}
 

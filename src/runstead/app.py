@@ -31,7 +31,7 @@ from runstead.clock import Clock, SystemClock
 from runstead.domain.run import BusyPolicy, Run
 from runstead.engine.engine import Engine
 from runstead.engine.tally import CountedExecutor
-from runstead.errors import CannotStart
+from runstead.errors import CannotStart, Unavailable
 from runstead.events.embedded import EmbeddedLog
 from runstead.events.log import EventLog
 from runstead.events.signals import NoSignals, RedisSignals, Signals
@@ -42,18 +42,18 @@ from runstead.loop.loop import AgentLoop
 from runstead.retention import Retention
 from runstead.runs.admit import Admission
 from runstead.runs.cancel import Cancellation
+from runstead.runs.feed import RunFeeds
 from runstead.runs.wait import outcome
 from runstead.settings import Settings
-from runstead.store import actors, keys, runs
+from runstead.store import actors, keys, runs, secrets
 from runstead.store.agreed_clock import AgreedClock
 from runstead.store.database import Database
 from runstead.store.migrate import migrate
 from runstead.store.patient import PatientDatabase
 from runstead.store.sqlite import SqliteDatabase
 from runstead.telemetry import Meter, configure, log
-from runstead.tools.builtin.conversation import CONVERSATION_TOOLS
-from runstead.tools.builtin.memory import MEMORY_TOOLS
-from runstead.tools.registry import Toolbox
+from runstead.tools.workshop import open_workshop
+from runstead.ui.pages import Pages
 from runstead.webhooks.deliver import Callbacks
 
 BACKLOG = 2048
@@ -111,8 +111,8 @@ def build(
     clock, ids = clock or own, ids or RandomIds()
     gateway = gateway or ProviderGateway(settings, clock)
     patient = PatientDatabase(db)
-    tools = Toolbox(patient, (*MEMORY_TOOLS, *CONVERSATION_TOOLS), timeout_s=settings.tool_timeout_s)
-    loop = AgentLoop(patient, gateway, tools, clock, ids)
+    workshop = open_workshop(settings, patient)
+    loop = AgentLoop(patient, gateway, workshop.toolbox, clock, ids)
     meter = Meter()
     engine = Engine(settings, db, events, clock, ids, CountedExecutor(loop, meter), ground.signals)
     meter.watch("runstead_leases_held", lambda: engine.owner.held)
@@ -142,16 +142,20 @@ def build(
         gateway=gateway,
         admission=admission,
         cancellation=cancellation,
+        feeds=RunFeeds(db, clock),
         lifecycle=phase,
+        workshop=workshop,
         meter=meter,
     )
+    api = create_api(services)
+    api.router.routes.extend(Pages().routes())
     return Server(
         services=services,
         engine=engine,
         callbacks=Callbacks(settings, db, clock, render),
         retention=Retention(settings, db, events, clock, meter),
         phase=phase,
-        api=create_api(services),
+        api=api,
     )
 
 
@@ -171,9 +175,8 @@ def _ground(settings: Settings) -> _Ground:
     return _Ground(rows, shared.SharedLog(rows, encode, streams), RedisSignals(streams))
 
 
-@asynccontextmanager
-async def running(server: Server) -> AsyncGenerator[Server]:
-    """Run the parts behind the API; on the way out, stop them in order and lose nothing."""
+async def prepare(server: Server) -> None:
+    """What must be there before anybody is answered."""
     services = server.services
     if isinstance(services.clock, AgreedClock):
         await services.clock.agree(services.db)
@@ -181,18 +184,33 @@ async def running(server: Server) -> AsyncGenerator[Server]:
     if not services.settings.on_postgres:
         # The data folder is this process's alone: whoever owned a run before is dead.
         await services.db.write(runs.disown_all)
+    await _seal_what_is_open(services)
     await services.log.open()
+
+
+@asynccontextmanager
+async def running(server: Server) -> AsyncGenerator[Server]:
+    """A server that is prepared, with its parts at work."""
+    await prepare(server)
+    async with working(server):
+        yield server
+
+
+@asynccontextmanager
+async def working(server: Server) -> AsyncGenerator[Server]:
+    """Run the parts behind the API; on the way out, stop them in order and lose nothing."""
+    services = server.services
     try:
         async with asyncio.TaskGroup() as group:
             logging = group.create_task(services.log.run())
-            working = group.create_task(server.engine.run())
+            engine = group.create_task(server.engine.run())
             chores = [group.create_task(each) for each in _chores(server)]
             try:
                 yield server
             finally:
                 server.phase.stop()
                 server.engine.shut_down()
-                await asyncio.wait({working})
+                await asyncio.wait({engine})
                 for chore in chores:
                     chore.cancel()
                 await services.log.close()
@@ -200,6 +218,17 @@ async def running(server: Server) -> AsyncGenerator[Server]:
     finally:
         await services.gateway.close()
         await services.db.close()
+
+
+async def _seal_what_is_open(services: Services) -> None:
+    """An older version kept agents' secrets as they were. Raises `CannotStart` where there is no key to seal them with."""
+    if not await services.db.read(secrets.any_open):
+        return
+    try:
+        await services.db.write(secrets.seal_open, services.workshop.vault.seal)
+    except Unavailable as error:
+        await services.db.close()
+        raise CannotStart(error.detail) from error
 
 
 def _chores(server: Server) -> Sequence[Coroutine[None, None, None]]:
@@ -221,6 +250,7 @@ async def drain(server: Server) -> None:
     await server.engine.drained.wait()
     log_, settings = server.services.log, server.services.settings
     log_.release(lingering=False)
+    server.services.feeds.release()
     try:
         async with asyncio.timeout(settings.drain_s):
             while log_.lingering:  # noqa: ASYNC110 - readers come to their end one by one, and none tells
@@ -343,15 +373,18 @@ async def _serve(settings: Settings, listening: socket.socket, on_ready: OnReady
         loop.add_signal_handler(number, stop.set)
     if settings.supervisor_pid:
         _stop_with(settings.supervisor_pid, stop)
+    await prepare(server)
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(http.serve(sockets=[listening]))
-        async with running(server):
+        async with working(server):
             while not (http.started or serving.done()):  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.001)
-            announcing = None if on_ready is None else group.create_task(on_ready(server))
+            announcing = [group.create_task(server.services.workshop.sandbox.announce())]
+            if on_ready is not None:
+                announcing.append(group.create_task(on_ready(server)))
             await stop.wait()
-            if announcing is not None:
-                announcing.cancel()
+            for task in announcing:
+                task.cancel()
             await drain(server)
             http.should_exit = True
             await asyncio.wait({serving})

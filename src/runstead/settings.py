@@ -23,9 +23,12 @@ _LETTA = {
 CHOICES = {
     "RUNSTEAD_BUSY_POLICY": ("wait", "refuse", "interrupt"),
     "RUNSTEAD_ROLE": ("all", "api", "worker"),
+    "RUNSTEAD_SANDBOX": ("auto", "bubblewrap", "process", "off"),
 }
+_LETTA_CLIENT = {"RUNSTEAD_URL": "LETTA_BASE_URL", "RUNSTEAD_KEY": "LETTA_API_KEY"}
 PROCESSES_MAX = 256
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+DEFAULT_URL = "http://127.0.0.1:8283"
 
 
 class Secret:
@@ -55,6 +58,15 @@ class ProviderSettings:
     kind: str
     base_url: str
     api_key: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """The service that searches the web for agents: `tavily` or `exa`."""
+
+    kind: str
+    base_url: str
+    api_key: Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +103,14 @@ class Settings:
     model_idle_timeout_s: float = 120.0
     model_retries: int = 2
     tool_timeout_s: float = 180.0
+    sandbox: str = "auto"
+    sandbox_network: bool = False
+    sandbox_memory_mb: int = 1024
+    sandbox_calls_max: int = 8
+    sandbox_python: str = ""
+    secrets_key: Secret | None = None
+    search: SearchSettings | None = None
+    fetch_private: bool = False
     callback_timeout_s: float = 5.0
     callback_attempts_max: int = 8
     log_level: str = "WARNING"
@@ -122,6 +142,38 @@ class Settings:
         return self.host in LOOPBACK
 
 
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """What a command is told that speaks to a server, here or elsewhere."""
+
+    url: str = DEFAULT_URL
+    key: Secret | None = None
+
+
+def client_from_environment(
+    environ: Mapping[str, str] | None = None, *, url: str | None = None, key: str | None = None
+) -> ClientSettings:
+    """Where the server is and which key it is shown: what was typed, else the environment, else this machine.
+
+    Raises `Invalid` where the URL is none.
+    """
+    env = dict(os.environ if environ is None else environ)
+    for ours, theirs in _LETTA_CLIENT.items():
+        env[ours] = env.get(ours) or env.get(theirs) or ""
+    base = (url or env["RUNSTEAD_URL"] or DEFAULT_URL).rstrip("/").removesuffix("/v1")
+    if not base.startswith(("http://", "https://")) or base.endswith("//"):
+        raise Invalid(
+            f"{base!r} is no URL of a server; give one like {DEFAULT_URL} with --url or RUNSTEAD_URL."
+        )
+    secret = key or env["RUNSTEAD_KEY"]
+    return ClientSettings(base, Secret(secret) if secret else None)
+
+
+def colourless() -> bool:
+    """Whether a person wants no colours (NO_COLOR), or has a terminal that cannot show any."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+
+
 def from_environment(environ: Mapping[str, str] | None = None, **given: object) -> Settings:
     """The settings of a server: `given` (from the command line) first, then the environment, then the defaults.
 
@@ -137,13 +189,14 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: object) 
     values: dict[str, object] = {k: v for k, v in given.items() if v is not None}
     for item in fields(Settings):
         name = "RUNSTEAD_" + item.name.upper()
-        if item.name in values or item.name == "providers" or not env.get(name):
+        if item.name in values or item.name in {"providers", "search"} or not env.get(name):
             continue
         values[item.name] = _read(name, env[name], str(item.type))
     if values.get("role") == "worker":
         # Nobody needs to find it: whoever asks for its health names the port.
         values.setdefault("port", 0)
     values["providers"] = _providers(env)
+    values["search"] = _search(env)
     return _checked(Settings(**values))  # type: ignore[arg-type]
 
 
@@ -229,6 +282,17 @@ def _providers(env: Mapping[str, str]) -> tuple[ProviderSettings, ...]:
             key = env.get(key_name)
             found.append(ProviderSettings(name, "chat", _with_v1(base), Secret(key) if key else None))
     return tuple(found)
+
+
+def _search(env: Mapping[str, str]) -> SearchSettings | None:
+    """The search service that has a key; the first one where several have."""
+    for kind, url, default, key in (
+        ("tavily", "TAVILY_BASE_URL", "https://api.tavily.com", "TAVILY_API_KEY"),
+        ("exa", "EXA_BASE_URL", "https://api.exa.ai", "EXA_API_KEY"),
+    ):
+        if found := env.get(key):
+            return SearchSettings(kind, (env.get(url) or default).rstrip("/"), Secret(found))
+    return None
 
 
 def _with_v1(url: str) -> str:

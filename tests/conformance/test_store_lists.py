@@ -23,9 +23,10 @@ from runstead.ids import (
     StepId,
     UserId,
 )
-from runstead.store import agents, blocks, messages, runs, steps
+from runstead.store import agents, blocks, messages, runs, steps, summaries
 from runstead.store.agents import AgentFilter
 from runstead.store.blocks import BlockFilter
+from runstead.store.lines import LinePlace
 from runstead.store.messages import MessageFilter, MessagePage
 from runstead.store.pages import Page
 from runstead.store.runs import RunFilter
@@ -156,6 +157,50 @@ async def test_runs_by_every_filter(two: Stores) -> None:
     active = await two.b.read(runs.active_of_agent, DEFAULT_USER, agent().id)
     assert [1] == numbers(active)
     assert replace(made[0], position=active[0].position) == active[0]
+
+
+async def test_runs_as_lists_show_them(two: Stores) -> None:
+    """By what was said and when; counted; with whose they are, their model, their input's beginning, their place in line."""
+    later = NOW + timedelta(minutes=1)
+    made = [
+        run(1, status=RunStatus.RUNNING),
+        run(2, created_at=later),
+        run(3, created_at=later, agent_id=agent(9).id, status=RunStatus.COMPLETED),
+    ]
+    for each in made:
+        await two.a.write(runs.insert_run, each)
+    said = [
+        message(1, run_id=made[0].id, parts=(TextPart("Tell 50% MORE" + "!" * 300),)),
+        message(2, run_id=made[0].id, parts=(TextPart("and this"),)),
+        message(3, Role.ASSISTANT, run_id=made[1].id, parts=(TextPart("more of it"),)),
+    ]
+    await two.a.write(messages.insert_messages, said)
+    await two.a.write(steps.save_steps, [step(1), step(2, model_handle="b/n")])
+    expected: list[tuple[RunFilter, list[int]]] = [
+        (RunFilter(search="50% more"), [1]),
+        (RunFilter(search="0%m"), []),
+        (RunFilter(search="and THIS"), [1]),
+        (RunFilter(created_after=later), [2, 3]),
+        (RunFilter(created_before=later), [1]),
+    ]
+    for where, found in expected:
+        summed = await two.b.read(summaries.list_summed, DEFAULT_USER, where, UP)
+        assert (where, found) == (where, numbers([each for each, _ in summed]))
+        assert len(found) == sum((await two.b.read(runs.count_runs, DEFAULT_USER, where)).values())
+        assert [] == await two.b.read(summaries.list_summed, UserId("user-2"), where, UP)
+    one, two_, three = await two.b.read(summaries.list_summed, DEFAULT_USER, RunFilter(), UP)
+    assert (one[1].agent_name, one[1].model) == (agent().name, "b/n")
+    assert one[1].input == ("Tell 50% MORE" + "!" * 300)[: summaries.INPUT_CHARS]
+    assert (two_[1].model, two_[1].input, two_[1].place) == (agent().model, None, LinePlace(made[0].id, 1))
+    assert (three[1].agent_name, three[1].model) == (None, None)
+    touched = await two.b.read(runs.touched_runs, DEFAULT_USER, later)
+    assert {(run_id, active) for run_id, _, _, active in touched} == {
+        (made[0].id, True),
+        (made[1].id, True),
+        (made[2].id, False),
+    }
+    assert [] == await two.b.read(runs.touched_runs, UserId("user-2"), NOW)
+    assert [] == await two.b.read(summaries.load_summed, UserId("user-2"), [made[0].id])
 
 
 async def test_messages_by_every_filter_and_by_words(two: Stores) -> None:

@@ -280,9 +280,15 @@ class Stage:
 
         async def packed() -> bool:
             await self.server.engine.owner.fold_ended()
-            return not await self.database.read(events.unfolded, 1)
+            ended = await self.database.read(all_of_them)
+            return not await self.database.read(events.unpacked, ended)
 
         await wait_for(packed, "all events being packed")
+
+
+def all_of_them(conn: Connection) -> list[RunId]:
+    """Every run there is."""
+    return [RunId(row.id) for row in conn.exec_driver_sql("SELECT id FROM runs")]
 
 
 def active(conn: Connection) -> list[RunId]:

@@ -9,6 +9,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Callable
+from json import dumps, loads
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,8 +22,8 @@ from sqlalchemy import Connection, inspect
 from runstead.clock import ManualClock
 from runstead.domain.actor import User
 from runstead.errors import CannotStart
-from runstead.ids import DEFAULT_ORGANIZATION, UserId
-from runstead.store import actors, upgrade
+from runstead.ids import DEFAULT_ORGANIZATION, AgentId, UserId
+from runstead.store import actors, secrets, upgrade
 from runstead.store.migrate import (
     HEAD,
     OLDEST_READABLE,
@@ -263,6 +264,36 @@ def test_an_upgrade_keeps_what_is_there_and_says_who_can_read_it(url: str) -> No
     assert on(url, sql("SELECT name FROM organizations")) == ["One"]
     assert on(url, sql(f"SELECT oldest_readable FROM {READABLE_TABLE}")) == [OLDEST_READABLE]
     assert on(url, version) == HEAD
+
+
+def test_secrets_leave_the_agents_documents(url: str) -> None:
+    """What an older release kept as it was stands in a table of its own, to be sealed by the server that starts."""
+    on(url, step("0002"))
+    document = dumps({"tools": ["a"], "extra": {"secrets": {"A": "ü", "B": 7}, "project_id": "p"}})
+    plain = dumps({"description": 'say "secrets"', "extra": {"secrets": "none"}})
+    row = "INSERT INTO agents (id, user_id, name, agent_type, model, system, created_at, updated_at, document) VALUES"
+    user = "INSERT INTO users VALUES ('user-1', 'org-1', 'u', 1, 1, false)"
+    on(
+        url,
+        sql(
+            "INSERT INTO organizations VALUES ('org-1', 'One', 1, false)",
+            user,
+            f"{row} ('agent-1', 'user-1', 'n', 't', 'm', 's', 1, 2, '{document}')",
+            f"{row} ('agent-2', 'user-1', 'n', 't', 'm', 's', 1, 2, '{plain}')",
+        ),
+    )
+
+    migrate(url)
+
+    first, second = on(url, sql("SELECT document FROM agents ORDER BY id"))
+    assert loads(str(first)) == {"tools": ["a"], "extra": {"project_id": "p"}}
+    assert loads(str(second))["description"] == 'say "secrets"'
+    assert on(url, secrets.any_open)
+    on(url, lambda connection: secrets.seal_open(connection, lambda *words: "/".join(words).encode()))
+    assert on(url, lambda c: secrets.sealed_of_agent(c, UserId("user-1"), AgentId("agent-1"))) == {
+        "A": "agent-1/A/ü".encode(),
+        "B": b"agent-1/B/7",
+    }
 
 
 def test_steps_only_add_what_an_older_release_can_leave_out(url: str) -> None:

@@ -14,7 +14,7 @@ from runstead.domain.run import Run, RunStatus, RunType
 from runstead.ids import DEFAULT_ORGANIZATION, DEFAULT_USER, AgentId, RunId, UserId
 from runstead.store import lines, runs
 from runstead.store.codec import to_us
-from runstead.store.lines import FIRST, Place
+from runstead.store.lines import FIRST, LinePlace
 from runstead.store.pages import Page
 from runstead.store.runs import RunFilter
 
@@ -117,7 +117,9 @@ def test_places_are_of_one_lane_and_one_actor() -> None:
         third = stored(conn, 3, RunStatus.CREATED)
         fourth = stored(conn, 4, RunStatus.CREATED)
 
-        assert {third: FIRST, fourth: Place(third, 1)} == lines.places(conn, DEFAULT_USER, [third, fourth])
+        assert {third: FIRST, fourth: LinePlace(third, 1)} == lines.places(
+            conn, DEFAULT_USER, [third, fourth]
+        )
         assert {} == lines.places(conn, UserId("user-2"), [third, fourth])
         assert lines.find_placed(conn, UserId("user-2"), third) is None
 

@@ -18,12 +18,12 @@ from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.dml import Delete, Insert, Update
 from tests.services import PostgresServer
 
-from runstead.store import agents, blocks, events, idempotency, lines, messages, runs, steps
+from runstead.store import agents, blocks, events, idempotency, lines, messages, runs, steps, summaries
 from runstead.store.migrate import migrate
 
 # What stands for a list of values that is known only when the statement runs.
-EXPANDED = {"run_ids": "'run-1'", "places": "VALUES ('run-1', 1)"}
-MODULES = (agents, blocks, events, idempotency, lines, messages, runs, steps)
+EXPANDED = {"run_ids": "'run-1'", "agent_ids": "'agent-1'", "places": "VALUES ('run-1', 1)"}
+MODULES = (agents, blocks, events, idempotency, lines, messages, runs, steps, summaries)
 
 
 def prepared() -> Iterator[tuple[ModuleType, str, Executable]]:

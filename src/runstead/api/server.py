@@ -13,15 +13,18 @@ from runstead.api.openapi import describe
 from runstead.api.problems import install_problems
 from runstead.api.routes import (
     admin,
+    agent_tools,
     agents,
     blocks,
     core_memory,
+    feed,
     health,
     messages,
     metrics,
     models,
     runs,
     steps,
+    tools,
 )
 from runstead.api.services import Services
 
@@ -30,11 +33,14 @@ STATE_ROUTERS = (health.router, metrics.router)
 ROUTERS = (
     *STATE_ROUTERS,
     agents.router,
+    agent_tools.router,
     core_memory.router,
     messages.router,
+    feed.router,  # before `runs`, whose paths take any word for an id
     runs.router,
     steps.router,
     blocks.router,
+    tools.router,
     models.router,
     admin.router,
 )

@@ -83,6 +83,19 @@ async def frames(reader: Reader, run_id: RunId, after: int, feed: Feed) -> Async
     yield DONE
 
 
+def messages(source: AsyncIterator[bytes | None]) -> StreamingResponse:
+    """A streaming answer of JSON texts without numbers, each a frame; None ends it and tells the reader to come back."""
+    return StreamingResponse(_messages(source), media_type="text/event-stream", headers=_HEADERS)
+
+
+async def _messages(source: AsyncIterator[bytes | None]) -> AsyncIterator[bytes]:
+    async for text in source:
+        if text is None:
+            yield COME_BACK
+            return
+        yield b"data: %b\n\n" % text
+
+
 def _writes(entries: Sequence[Entry], feed: Feed) -> Iterator[bytes]:
     """What is ready, in writes of a bounded number of frames."""
     for start in range(0, len(entries), feed.batch_max):

@@ -105,7 +105,11 @@ class Pen(ABC):
 
     def unsent(self) -> list[Entry]:
         """What was not handed to the store yet."""
-        return self.tail[self._index(self.sent_seq) :]
+        return self.between(self.sent_seq, self.last_seq)
+
+    def between(self, after: int, last: int) -> list[Entry]:
+        """The events after one number, up to another, as far as memory has them."""
+        return self.tail[self._index(after) : self._index(last)]
 
     def _index(self, seq: int) -> int:
         """Where in the tail the first event after `seq` stands."""
@@ -116,7 +120,7 @@ class Pen(ABC):
         before = self.durable_seq
         self.stored_seq = stored_seq if stored_seq is not None else self.stored_seq
         self.hot_seq = hot_seq if hot_seq is not None else self.hot_seq
-        if fresh := self.tail[self._index(before) : self._index(self.durable_seq)]:
+        if fresh := self.between(before, self.durable_seq):
             self.tape.publish(fresh)
         if self._room is not None and self.pending <= PENDING_ENTRIES_MAX:
             self._room.set()

@@ -82,12 +82,12 @@ class SharedJournal(Pen):
 
     def unstored(self) -> list[Entry]:
         """What the store does not have."""
-        return [entry for entry in self.tail if entry.seq > self.stored_seq]
+        return self.between(self.stored_seq, self.last_seq)
 
     def unheated(self) -> list[Entry]:
         """What Redis shall have next: what it does not have, or, where it must begin anew, what the store does not."""
         after = self.hot_seq if self.opened else self.stored_seq
-        return [entry for entry in self.tail if after < entry.seq <= self.reserved_seq]
+        return self.between(after, self.reserved_seq)
 
 
 class SharedLog(StoredLog):
@@ -269,10 +269,14 @@ class SharedLog(StoredLog):
             await self._some.wait()
             self._some.clear()
             while self._dirty:
-                pens, self._dirty = self._dirty, {}
-                self._flushing = True
-                await self._flush([pen for pen in pens if not pen.lost])
-                self._flushing = False
+                await self._flush_dirty()
+
+    async def _flush_dirty(self) -> None:
+        """Flush what is dirty now; nothing of it is held on to while nothing is to be done."""
+        pens, self._dirty = self._dirty, {}
+        self._flushing = True
+        await self._flush([pen for pen in pens if not pen.lost])
+        self._flushing = False
 
     async def _flush(self, pens: Sequence[SharedJournal]) -> None:
         """Keep what is pending, in Redis where it is there, in the store where it is not."""
@@ -334,24 +338,25 @@ class SharedLog(StoredLog):
         while True:
             await self._running_short.wait()
             self._running_short.clear()
-            pens, self._short = [pen for pen in self._short if not pen.lost], {}
-            hot_id = hot.id
-            wanted = {pen: (pen.last_seq + RESERVED_AHEAD, hot_id) for pen in pens if not pen.over}
-            if not wanted or hot_id is None:
+            pens, self._short = [pen for pen in self._short if not (pen.lost or pen.over)], {}
+            if hot.id is None or not pens:
                 continue
             try:
-                refused = await self.db.write(_reserve_all, wanted)
+                await self._reserve(hot.id, pens)
             except Unavailable:  # what is reserved may still be given out; the rest waits
-                self._short |= dict.fromkeys(wanted)
+                self._short |= dict.fromkeys(pens)
                 self._running_short.set()
                 await asyncio.sleep(SPILL_EVERY_S)
-                continue
-            for pen, (reserved_seq, _) in wanted.items():
-                if pen in refused:
-                    self.lose(pen)
-                else:
-                    pen.reserved_seq, pen.hot_id = reserved_seq, hot_id
-                    self.flush_soon(pen)
+
+    async def _reserve(self, hot_id: str, pens: Sequence[SharedJournal]) -> None:
+        wanted = {pen: (pen.last_seq + RESERVED_AHEAD, hot_id) for pen in pens}
+        refused = await self.db.write(_reserve_all, wanted)
+        for pen, (reserved_seq, _) in wanted.items():
+            if pen in refused and not pen.over:
+                self.lose(pen)
+            else:
+                pen.reserved_seq, pen.hot_id = reserved_seq, hot_id
+                self.flush_soon(pen)
 
     async def _spill(self, pens: Sequence[SharedJournal]) -> None:
         """Write to the store what Redis cannot keep. A pen whose commit is under way is written by that."""
@@ -360,13 +365,14 @@ class SharedLog(StoredLog):
             await pen.storing.acquire()
         try:
             taken = [(pen, entries) for pen in free if (entries := pen.unstored())]
-            batch = [row for pen, entries in taken for row in pen.rows(entries)]
-            refused = (
-                {row.run_id for row in await self.db.write(rows.extend, batch)} if batch else set[RunId]()
-            )
+            if batch := [row for pen, entries in taken for row in pen.rows(entries)]:
+                refused = {row.run_id for row in await self.db.write(rows.extend, batch)}
+                self._spilt(taken, refused)
         finally:
             for pen in free:
                 pen.storing.release()
+
+    def _spilt(self, taken: Sequence[tuple[SharedJournal, list[Entry]]], refused: set[RunId]) -> None:
         for pen, entries in taken:
             if pen.run_id in refused:
                 self.lose(pen)

@@ -17,6 +17,7 @@ from runstead.domain.step import Step, StepStatus
 from runstead.domain.tool import ToolOutcome
 from runstead.ids import Ids, MessageId
 from runstead.loop.hold import Interrupt, Interrupted
+from runstead.loop.together import side_by_side
 from runstead.loop.turn import Turn
 from runstead.store import steps as step_rows
 from runstead.store.database import Database
@@ -40,7 +41,22 @@ class Caller:
         self._ids = ids
 
     async def run(self, turn: Turn, calls: OpenCalls) -> bool:
-        """Run what is ready, in the order it was asked for. True: the run is over with it."""
+        """Run what is ready, side by side where that is allowed; returns are committed in the order that was asked for.
+
+        True: the run is over with it.
+        """
+        if not turn.together(calls.ready):
+            return await self._in_order(turn, calls)
+        async with side_by_side(
+            lambda call: self._tools.run(call, self._context(turn, call)), calls.ready
+        ) as begun:
+            turn.begun = begun
+            try:
+                return await self._in_order(turn, calls)
+            finally:
+                turn.begun = {}
+
+    async def _in_order(self, turn: Turn, calls: OpenCalls) -> bool:
         began_ns = self._clock.monotonic_ns()
         end = turn.ends_with(calls.request.tool_calls)
         if end is None and turn.run.step_count >= turn.run.request.max_steps:
@@ -97,11 +113,19 @@ class Caller:
         """End the run, and give every open call the return that it was cancelled."""
         await self._cancelled(turn, calls, (*calls.ready, *calls.waiting))
 
+    async def _come_of(self, turn: Turn, call: ToolCall) -> ToolOutcome:
+        """What comes of one call; one that breaks a rule of the agent's is refused."""
+        if call.id in turn.begun:
+            return await turn.begun[call.id]
+        if (refused := turn.refuses(call.name)) is not None:
+            return ToolOutcome("error", refused)
+        return await self._tools.run(call, self._context(turn, call))
+
     async def _outcome(self, turn: Turn, calls: OpenCalls, call: ToolCall) -> ToolOutcome:
         """Run one call. Raises `Interrupted`."""
         if self._tools.runs_once(call.name) and not await self._begin(turn, calls, call):
             return ToolOutcome("error", INTERRUPTED_TEXT)
-        return await turn.hold.work(self._tools.run(call, self._context(turn, call)))
+        return await turn.hold.work(self._come_of(turn, call))
 
     async def _begin(self, turn: Turn, calls: OpenCalls, call: ToolCall) -> bool:
         """Commit that a call begins. False where it was begun before, by an attempt that died before its return."""
@@ -121,6 +145,7 @@ class Caller:
             call_id=call.id,
             blocks=turn.blocks,
             now=self._clock.now(),
+            stored=turn.stored,
         )
 
     async def _cancelled(self, turn: Turn, calls: OpenCalls, left: tuple[ToolCall, ...]) -> None:

@@ -70,9 +70,9 @@ class AgentLoop:
 
     async def _turn(self, hold: Hold) -> Turn:
         known = self._history.known(hold.run.lane)
-        loaded = await self._db.read(load_turn, hold.run, known.messages)
+        loaded = await self._db.read(load_turn, hold.run, known.messages, self._tools.shipped)
         seen = self._history.take_in(hold.run.lane, loaded)
-        return Turn(hold, loaded.agent, loaded.blocks, seen, self._clock)
+        return Turn(hold, loaded, seen, self._clock)
 
     async def _go(self, turn: Turn) -> None:
         if turn.run.epoch > 1:
@@ -97,8 +97,7 @@ class AgentLoop:
         if turn.run.step_count >= turn.run.request.max_steps:
             await turn.finish(Finished(StopReason.MAX_STEPS))
             return True
-        specs = self._tools.specs(turn.agent, turn.run.request.client_tools)
-        await self._compactor.make_room(turn, specs)
+        await self._compactor.make_room(turn, turn.offered(self._tools))
         return await self._stepper.step(turn)
 
     async def _still_pending(self, turn: Turn) -> None:

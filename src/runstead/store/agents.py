@@ -6,7 +6,7 @@ Every query names the actor. An agent's blocks and messages have files of their 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -26,15 +26,17 @@ from sqlalchemy import (
 from runstead.domain.agent import Agent, Block, ModelSettings, ToolRule
 from runstead.domain.message import Message
 from runstead.domain.run import Run
+from runstead.domain.stored_tool import StoredTool
 from runstead.errors import Busy, Invalid, NotFound
 from runstead.ids import AgentId, MessageId, UserId
-from runstead.store import blocks, messages, runs
+from runstead.store import blocks, messages, runs, secrets, tools
 from runstead.store.blocks import holders
 from runstead.store.codec import from_us, pack, to_us, unpack
 from runstead.store.documents import extra
 from runstead.store.pages import Page, paged
 from runstead.store.schema import agent_tags
 from runstead.store.schema import agents as table
+from runstead.store.secrets import SecretName
 
 _FIND = select(table).where(table.c.id == bindparam("agent_id"), table.c.user_id == bindparam("user_id"))
 _IS_AGENT = select(table.c.id).where(
@@ -76,11 +78,15 @@ class AgentFilter:
 
 @dataclass(frozen=True, slots=True)
 class AgentRecord:
-    """An agent with what belongs to it: its blocks and the ids of the messages that its model sees, oldest first."""
+    """An agent with what belongs to it: its blocks, the ids of the messages that its model sees, oldest first, those of its
+    tools that its actor made, by name, and the names of its secrets.
+    """
 
     agent: Agent
     blocks: Sequence[Block]
     message_ids: Sequence[MessageId]
+    tools: Mapping[str, StoredTool]
+    secrets: Sequence[SecretName]
 
 
 def make_agent(
@@ -89,8 +95,9 @@ def make_agent(
     new_blocks: Sequence[Block],
     block_ids: Sequence[str],
     first_messages: Sequence[Message],
+    sealed: Mapping[str, bytes | None] | None = None,
 ) -> AgentRecord:
-    """Store a new agent with new blocks, those of its maker that are named, and what its history begins with.
+    """Store a new agent with new blocks, those of its maker that are named, its secrets, and what its history begins with.
 
     Raises `NotFound` for an unknown block and `Conflict` for two blocks of one label.
     """
@@ -100,6 +107,7 @@ def make_agent(
     for block in (*new_blocks, *held):
         blocks.attach(conn, agent.id, block)
     messages.insert_messages(conn, first_messages)
+    secrets.set_secrets(conn, agent.user_id, agent.id, sealed or {}, agent.created_at)
     return _record(conn, agent)
 
 
@@ -112,9 +120,18 @@ def find_record(conn: Connection, user_id: UserId, agent_id: str) -> AgentRecord
 def list_records(conn: Connection, user_id: UserId, where: AgentFilter, page: Page) -> list[AgentRecord]:
     """A page of an actor's agents, with what belongs to them. Raises `NotFound` for an unknown cursor."""
     found = list_agents(conn, user_id, where, page)
-    held = blocks.blocks_of_agents(conn, user_id, [agent.id for agent in found])
+    ids = [agent.id for agent in found]
+    held, hidden = blocks.blocks_of_agents(conn, user_id, ids), secrets.names_of_agents(conn, user_id, ids)
+    made = tools.tools_named(conn, user_id, {name for agent in found for name in agent.tools})
     return [
-        AgentRecord(agent, held[agent.id], messages.context_ids(conn, user_id, agent.id)) for agent in found
+        AgentRecord(
+            agent,
+            held[agent.id],
+            messages.context_ids(conn, user_id, agent.id),
+            made,
+            hidden[agent.id],
+        )
+        for agent in found
     ]
 
 
@@ -125,10 +142,12 @@ def change_agent(
     change: Callable[[Agent], Agent],
     block_ids: Sequence[str] | None = None,
     message_ids: Sequence[str] | None = None,
+    sealed: Mapping[str, bytes | None] | None = None,
 ) -> AgentRecord | None:
     """Read, change and write one agent of this actor in one go; None where there is none.
 
-    `block_ids` says which blocks it holds from then on, `message_ids` which messages stay in its context. Raises `NotFound`
+    `block_ids` says which blocks it holds from then on, `message_ids` which messages stay in its context, `sealed` which
+    secrets it has. Raises `NotFound`
     for an unknown block, `Invalid` for a message that is not in the context, and what `change` raises.
     """
     row = conn.execute(_FIND_LOCKED, {"agent_id": agent_id, "user_id": user_id}).first()
@@ -143,6 +162,8 @@ def change_agent(
             blocks.attach(conn, agent.id, block)
     if message_ids is not None:
         _keep_in_context(conn, agent, message_ids)
+    if sealed is not None:
+        secrets.set_secrets(conn, user_id, agent.id, sealed, agent.updated_at)
     return _record(conn, agent)
 
 
@@ -194,6 +215,24 @@ def update_agent(conn: Connection, agent: Agent) -> None:
         _write_tags(conn, agent)
 
 
+def rename_tool(conn: Connection, user_id: UserId, before: str, after: str | None) -> None:
+    """Let every agent of this actor that has a tool have it under another name, or no longer."""
+    # A JSON list of names as text: a name stands in it between quotes.
+    named = table.c.document.contains(f'"{before}"', autoescape=True)
+    for row in conn.execute(select(table).where(table.c.user_id == user_id, named)).all():
+        agent = _agent(row)
+        if before not in agent.tools:
+            continue
+        names = tuple(after if name == before else name for name in agent.tools)
+        kept = tuple(name for name in names if name is not None)
+        rules = tuple(
+            replace(rule, tool_name=after or before) if rule.tool_name == before else rule
+            for rule in agent.tool_rules
+            if after is not None or rule.tool_name != before
+        )
+        update_agent(conn, replace(agent, tools=kept, tool_rules=rules))
+
+
 def delete_agent(conn: Connection, user_id: UserId, agent_id: str) -> bool:
     """Delete an agent with its messages and conversations; its blocks, runs and steps stay. False where there is none.
 
@@ -237,7 +276,13 @@ def note_run(conn: Connection, run: Run) -> None:
 
 def _record(conn: Connection, agent: Agent) -> AgentRecord:
     held = blocks.blocks_of_agent(conn, agent.user_id, agent.id)
-    return AgentRecord(agent, held, messages.context_ids(conn, agent.user_id, agent.id))
+    return AgentRecord(
+        agent,
+        held,
+        messages.context_ids(conn, agent.user_id, agent.id),
+        tools.tools_named(conn, agent.user_id, agent.tools),
+        secrets.names_of_agent(conn, agent.user_id, agent.id),
+    )
 
 
 def _keep_in_context(conn: Connection, agent: Agent, message_ids: Sequence[str]) -> None:

@@ -45,26 +45,28 @@ _PLACES: Select[str, str | None, int] = cast(
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LinePlace:
     """Where a run stands: `ahead` active runs of its lane come first, the nearest of them is `waiting_for`."""
 
     waiting_for: RunId | None = None
     ahead: int = 0
 
 
-FIRST = Place()
-Places = Mapping[str, Place]
+FIRST = LinePlace()
+Places = Mapping[str, LinePlace]
 
 
-def places(conn: Connection, user_id: UserId, run_ids: Sequence[str]) -> dict[str, Place]:
+def places(conn: Connection, user_id: UserId, run_ids: Sequence[str]) -> dict[str, LinePlace]:
     """The places of those runs of an actor that have not begun."""
     if not run_ids:
         return {}
     rows = conn.execute(_PLACES, {"run_ids": run_ids, "user_id": user_id})
-    return {run_id: Place(None if before is None else RunId(before), ahead) for run_id, before, ahead in rows}
+    return {
+        run_id: LinePlace(None if before is None else RunId(before), ahead) for run_id, before, ahead in rows
+    }
 
 
-def find_placed(conn: Connection, user_id: UserId, run_id: str) -> tuple[Run, Place] | None:
+def find_placed(conn: Connection, user_id: UserId, run_id: str) -> tuple[Run, LinePlace] | None:
     """One run of an actor and its place; None where the actor has no such run."""
     run = runs.find_run(conn, user_id, run_id)
     if run is None:
@@ -74,7 +76,7 @@ def find_placed(conn: Connection, user_id: UserId, run_id: str) -> tuple[Run, Pl
 
 def list_placed(
     conn: Connection, user_id: UserId, where: RunFilter, page: Page
-) -> tuple[list[Run], dict[str, Place]]:
+) -> tuple[list[Run], dict[str, LinePlace]]:
     """A page of an actor's runs, and the places of those that have not begun."""
     found = runs.list_runs(conn, user_id, where, page)
     return found, places(conn, user_id, _not_begun(found))
@@ -82,7 +84,7 @@ def list_placed(
 
 def list_changed_placed(
     conn: Connection, user_id: UserId, where: RunFilter, page: Page, known: Mapping[str, tuple[int, object]]
-) -> tuple[list[str], list[Run], dict[str, Place]]:
+) -> tuple[list[str], list[Run], dict[str, LinePlace]]:
     """See `runs.list_changed`. Nobody may know a run that has not begun: its place changes without it."""
     ids, changed = runs.list_changed(conn, user_id, where, page, known)
     return ids, changed, places(conn, user_id, _not_begun(changed))

@@ -18,6 +18,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
+    func,
     insert,
     or_,
     select,
@@ -25,12 +26,14 @@ from sqlalchemy import (
     update,
 )
 
+from runstead.domain.message import Role
 from runstead.domain.run import ACTIVE, Run, RunRequest, RunStatus, RunType, StopReason
 from runstead.domain.step import Usage
 from runstead.domain.tool import ToolSpec
 from runstead.ids import AgentId, ConversationId, RunId, UserId
 from runstead.store.codec import from_us, maybe_from_us, pack, to_us, unpack
 from runstead.store.pages import Page, paged
+from runstead.store.schema import messages
 from runstead.store.schema import runs as table
 
 _COLUMNS = tuple(table.c)
@@ -77,13 +80,16 @@ _HEAD_OF_LANE = (
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """Which runs of an actor. Empty and None mean any."""
+    """Which runs of an actor. Empty and None mean any; `search` is looked for in what the user said, letter case aside."""
 
     agent_ids: tuple[str, ...] = ()
     conversation_id: str | None = None
     statuses: tuple[RunStatus, ...] = ()
     stop_reason: StopReason | None = None
     background: bool | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    search: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +137,37 @@ def list_changed(
         return [run_id for run_id, _ in found], []
     rows = conn.execute(_SOME, {"run_ids": changed, "user_id": user_id})
     return [run_id for run_id, _ in found], [_run(row) for row in rows]
+
+
+def some_runs(conn: Connection, user_id: UserId, run_ids: Sequence[str]) -> list[Run]:
+    """Those of these runs that are this actor's, in no order."""
+    if not run_ids:
+        return []
+    return [_run(row) for row in conn.execute(_SOME, {"run_ids": list(run_ids), "user_id": user_id})]
+
+
+def count_runs(conn: Connection, user_id: UserId, where: RunFilter) -> dict[RunStatus, int]:
+    """How many runs of an actor have each status; a status that none has is left out."""
+    every = cast("Select[Any]", select(table.c.status, func.count()).where(table.c.user_id == user_id))
+    rows = conn.execute(_filtered(every, where).group_by(table.c.status))
+    return {RunStatus(status): int(count) for status, count in map(tuple[Any, ...], rows)}
+
+
+def touched_runs(conn: Connection, user_id: UserId, since: datetime) -> list[tuple[RunId, int, int, bool]]:
+    """The runs of an actor that are not over or newer than `since`: id, microseconds of birth and change, whether active.
+
+    Both halves are read by an index, so that it may be asked often.
+    """
+    columns = (table.c.id, table.c.created_at, table.c.updated_at, table.c.status)
+    mine = table.c.user_id == user_id
+    # Active runs are few, an actor's runs are many: a database that has no statistics must not begin with the actor's.
+    also_mine = func.coalesce(table.c.user_id, "") == user_id
+    found = [*conn.execute(select(*columns).where(also_mine, ACTIVE_ONLY))]
+    found += conn.execute(select(*columns).where(mine, table.c.created_at >= to_us(since)))
+    return [
+        (RunId(run_id), int(created), int(updated), not RunStatus(status).final)
+        for run_id, created, updated, status in found
+    ]
 
 
 def active_of_agent(conn: Connection, user_id: UserId, agent_id: AgentId) -> list[Run]:
@@ -319,6 +356,15 @@ def _filtered(query: Select[Any], where: RunFilter) -> Select[Any]:
         conditions.append(table.c.stop_reason == where.stop_reason.value)
     if where.background is not None:
         conditions.append(table.c.background.is_(where.background))
+    if where.created_after is not None:
+        conditions.append(table.c.created_at >= to_us(where.created_after))
+    if where.created_before is not None:
+        conditions.append(table.c.created_at < to_us(where.created_before))
+    if where.search is not None:
+        said = messages.c.text.icontains(where.search, autoescape=True)
+        conditions.append(
+            exists().where(messages.c.run_id == table.c.id, messages.c.role == Role.USER.value, said)
+        )
     return query.where(*conditions)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
-from typing import Annotated, Literal
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Literal, NotRequired
 
 import orjson
 from pydantic import BaseModel, Field
@@ -15,11 +15,35 @@ from runstead.domain.run import ACTIVE, Run, RunStatus, StopReason
 from runstead.domain.step import Usage
 from runstead.runs.wait import Outcome
 from runstead.store.codec import to_us
-from runstead.store.lines import FIRST, Place, Places
+from runstead.store.lines import FIRST, LinePlace, Places
 from runstead.store.runs import RunFilter
+from runstead.store.summaries import RunSummary
 
+SEARCH_CHARS_MAX = 200
+SUMMARY = "runstead.summary"
 RUNS_LISTED = 100
 RENDERED_MAX = 5000
+
+
+class UsageState(TypedDict):
+    """What a run cost, in tokens."""
+
+    completion_tokens: int
+    prompt_tokens: int
+    total_tokens: int
+    prompt_tokens_details: dict[str, int] | None
+    completion_tokens_details: dict[str, int] | None
+
+
+class SummaryState(TypedDict):
+    """What a list shows of a run beside the run itself. An extension: only who asks for it is answered it."""
+
+    agent_name: str | None
+    model: str | None
+    input: str | None
+    step_count: int
+    usage: UsageState
+    cost_usd: float | None
 
 
 class RunState(TypedDict):
@@ -53,16 +77,18 @@ class RunState(TypedDict):
     cancel_requested_at: str | None
     waiting_for: str | None
     line_position: int
+    last_seq_id: int
+    step_count: int
+    usage: TokenState
+    summary: NotRequired[SummaryState]
 
 
-class UsageState(TypedDict):
-    """What a run cost, in tokens."""
+class TokenState(TypedDict):
+    """The counts that every usage has."""
 
     completion_tokens: int
     prompt_tokens: int
     total_tokens: int
-    prompt_tokens_details: dict[str, int] | None
-    completion_tokens_details: dict[str, int] | None
 
 
 class MetricsState(TypedDict):
@@ -81,8 +107,18 @@ class MetricsState(TypedDict):
     ttft_ns: int | None
 
 
+class CountsState(TypedDict):
+    """How many runs there are, in all and by status."""
+
+    total: int
+    by_status: dict[str, int]
+
+
 class RunQuery(PageQuery):
-    """Which runs shall be listed. Every filter holds before the limit is counted."""
+    """Which runs shall be listed. Every filter holds before the limit is counted.
+
+    `created_after`, `created_before`, `search` (in what the user said) and `include` are extensions.
+    """
 
     limit: int = Field(RUNS_LISTED, ge=1, le=1000)
     order_by: Literal["created_at"] = "created_at"
@@ -94,6 +130,10 @@ class RunQuery(PageQuery):
     background: bool | None = None
     active: bool = False
     ascending: bool = False
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    search: Annotated[str | None, Field(min_length=1, max_length=SEARCH_CHARS_MAX)] = None
+    include: list[Literal["runstead.summary"]] = []
 
     def filter(self) -> RunFilter:
         """The store's filter."""
@@ -104,6 +144,9 @@ class RunQuery(PageQuery):
             statuses=statuses,
             stop_reason=self.stop_reason,
             background=self.background,
+            created_after=_utc(self.created_after),
+            created_before=_utc(self.created_before),
+            search=self.search,
         )
 
 
@@ -119,7 +162,7 @@ class ResumeRequest(BaseModel):
     otid: str | None = None
 
 
-def run_state(run: Run, place: Place = FIRST) -> RunState:
+def run_state(run: Run, place: LinePlace = FIRST) -> RunState:
     """A run as the API shows it; `place` is where it stands in the line of its lane."""
     request = run.request
     return {
@@ -153,7 +196,34 @@ def run_state(run: Run, place: Place = FIRST) -> RunState:
         "cancel_requested_at": None if run.cancel_requested_at is None else zoned(run.cancel_requested_at),
         "waiting_for": place.waiting_for,
         "line_position": place.ahead,
+        "last_seq_id": run.last_seq,
+        "step_count": run.step_count,
+        "usage": {
+            "completion_tokens": run.usage.completion_tokens,
+            "prompt_tokens": run.usage.prompt_tokens,
+            "total_tokens": run.usage.total_tokens,
+        },
     }
+
+
+def summed_state(run: Run, summary: RunSummary, cost_usd: float | None) -> RunState:
+    """A run as lists show it to those who ask for its summary."""
+    state = run_state(run, summary.place)
+    state["summary"] = {
+        "agent_name": summary.agent_name,
+        "model": summary.model,
+        "input": summary.input,
+        "step_count": run.step_count,
+        "usage": usage_state(run.usage),
+        "cost_usd": cost_usd,
+    }
+    return state
+
+
+def counts_state(counts: Mapping[RunStatus, int]) -> CountsState:
+    """How many runs there are; every status is named."""
+    by_status = {status.value: counts.get(status, 0) for status in RunStatus}
+    return {"total": sum(by_status.values()), "by_status": by_status}
 
 
 def usage_state(usage: Usage) -> UsageState:
@@ -212,6 +282,11 @@ def callback_json(run: Run, outcome: Outcome) -> bytes:
         },
     }
     return orjson.dumps(head)
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    """A time without a zone is meant as UTC."""
+    return at if at is None or at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def zoned(at: datetime) -> str:
