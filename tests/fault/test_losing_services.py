@@ -174,12 +174,12 @@ def test_a_cancel_without_redis(
     redis.start()
     with pair(tmp_path, model, postgres_server, redis) as cluster:
         with cluster.members[0].client() as client:
-            agent = client.agent()
+            agent, idle = client.agent(), client.agent()
             run_id = begin(client, story({"text": ["a", {"silence": True}]}, mark=mark), agent=agent)
         asked = model.wait_asked(mark, said=1)
         redis.kill()
         (elsewhere,) = cluster.others(cluster.owner(run_id))
-        until(lambda: not takes_at(elsewhere, agent), what="the loss being noticed")
+        until(lambda: not takes_at(elsewhere, idle), what="the loss being noticed")
         with elsewhere.client() as client:
             path = f"/v1/agents/{agent}/messages/cancel"
             assert client.ask("POST", path, {"run_ids": [run_id]}) == {run_id: "cancelled"}
