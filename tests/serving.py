@@ -124,6 +124,21 @@ class Server:
         self._process.kill()
         self._process.wait(STOP_S)
 
+    @property
+    def pid(self) -> int:
+        """The number of the process; 0 where it was never started."""
+        return 0 if self._process is None else self._process.pid
+
+    def stall(self) -> None:
+        """SIGSTOP: its connections stay open and nothing answers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after `stall`."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def client(self, **headers: str) -> Client:
         """A client of this server; `headers` go with each of its requests (underscores stay)."""
         return Client(self.url, headers)

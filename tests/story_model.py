@@ -18,6 +18,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, cast
@@ -154,7 +155,7 @@ class StoryModel:
         self._note(lambda: self.asked.append(asked))
         async with asyncio.TaskGroup() as group:
             playing = group.create_task(self._play(writer, asked, _turn_of(body)))
-            hanging_up = group.create_task(reader.read(1))
+            hanging_up = group.create_task(_gone(reader))
             await asyncio.wait({playing, hanging_up}, return_when=asyncio.FIRST_COMPLETED)
             hung_up = not playing.done()
             playing.cancel()
@@ -249,6 +250,12 @@ class _Stream:
         await self.raw(b"data: [DONE]\n\n")
         self._writer.write(b"0\r\n\r\n")
         await self._writer.drain()
+
+
+async def _gone(reader: asyncio.StreamReader) -> None:
+    """Wait for the client to hang up, in order or not; or to say more than it should."""
+    with suppress(ConnectionError):
+        await reader.read(1)
 
 
 async def _say_call(out: _Stream, index: int, call: Json) -> None:
