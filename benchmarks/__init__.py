@@ -1,1 +1,1 @@
-"""Measurements of whole servers: how they are made and what they gave. Numbers are no assertions: only the checks of `chaos` are tests."""
+"""Measurements of whole servers: how they are made and what they gave. Numbers are no assertions: tests use `chaos` only."""

@@ -154,15 +154,22 @@ class StoryModel:
         asked = Asked(body, time.monotonic_ns())
         self._note(lambda: self.asked.append(asked))
         async with asyncio.TaskGroup() as group:
-            playing = group.create_task(self._play(writer, asked, _turn_of(body)))
+            playing = group.create_task(self._played(writer, asked, _turn_of(body)))
             hanging_up = group.create_task(_gone(reader))
             await asyncio.wait({playing, hanging_up}, return_when=asyncio.FIRST_COMPLETED)
-            hung_up = not playing.done()
+            hung_up = not playing.done() or playing.result() is None
             playing.cancel()
             hanging_up.cancel()
         now_ns = time.monotonic_ns()
         self._note(lambda: setattr(asked, "hung_up_ns" if hung_up else "ended_ns", now_ns))
-        return not hung_up and not hanging_up.done() and playing.result()
+        return not hung_up and not hanging_up.done() and bool(playing.result())
+
+    async def _played(self, writer: asyncio.StreamWriter, asked: Asked, turn: Json) -> bool | None:
+        """Play the turn; None where the client went away under it."""
+        try:
+            return await self._play(writer, asked, turn)
+        except ConnectionError:
+            return None
 
     async def _play(self, writer: asyncio.StreamWriter, asked: Asked, turn: Json) -> bool:
         if "status" in turn:

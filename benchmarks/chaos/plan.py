@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 
-QUIET_S = 1.0
+QUIET_S = 2.0
 
 
 class FaultKind(StrEnum):
