@@ -51,6 +51,7 @@ class SharedJournal(Pen):
         self.reserved_seq = claim.run.reserved_seq
         self.hot_id = claim.run.hot_id
         self.opened = False
+        self.void_until = 0
         self.over = False
         self.storing = asyncio.Lock()
         self._log = log_
@@ -79,6 +80,14 @@ class SharedJournal(Pen):
         if self.over:
             self.tape.learn(last_seq, end=last_seq)
         self._log.stored_up_to(self)
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the store lacks numbers that may be lost: until it has them, nothing of this pen goes to Redis.
+
+        Else the next owner would find a whole stream there, and could not know that others heard of those numbers.
+        """
+        return self.stored_seq < self.void_until
 
     def unstored(self) -> list[Entry]:
         """What the store does not have."""
@@ -236,15 +245,17 @@ class SharedLog(StoredLog):
         found = None
         if hot.up:
             try:
-                found = await hot.take(pen.run_id, pen.epoch, pen.last_seq)
-                if found is None or found == pen.last_seq:
+                fresh = claim.given_by is None
+                found = await hot.take(pen.run_id, pen.epoch, pen.last_seq, begin=fresh)
+                if found == pen.last_seq or (found is None and fresh):
                     pen.opened, pen.hot_seq = True, pen.last_seq
-                elif found > pen.last_seq:
+                elif found is not None and found > pen.last_seq:
                     await self._read_tail(hot, pen, found)
             except Unavailable:
                 found = None
         if claim.given_by is not None and (found is None or hot.id != claim.given_by):
             pen.void = max(0, claim.given_seq - pen.last_seq)
+            pen.void_until = claim.given_seq
             _log.warning("numbers may be lost", run_id=pen.run_id, void=pen.void)
 
     async def _read_tail(self, hot: HotStreams, pen: SharedJournal, last_seq: int) -> None:
@@ -299,7 +310,8 @@ class SharedLog(StoredLog):
         """Give Redis what it shall have of these runs, in one go."""
         for pen in pens:
             self._reserve_soon(hot, pen)
-        ready = [(pen, entries) for pen in pens if pen.hot_id == hot.id and (entries := pen.unheated())]
+        sure = [pen for pen in pens if pen.hot_id == hot.id and not pen.in_doubt]
+        ready = [(pen, entries) for pen in sure if (entries := pen.unheated())]
         if ready:
             answers = await hot.append([self._append_of(pen, entries) for pen, entries in ready])
             for (pen, entries), answer in zip(ready, answers, strict=True):
@@ -325,8 +337,8 @@ class SharedLog(StoredLog):
             self._dirty[pen] = None
 
     def _reserve_soon(self, hot: HotStreams, pen: SharedJournal) -> None:
-        """Where a run nears the last of its numbers, or Redis is another one, see to it that the store knows."""
-        if pen.hot_id != hot.id or pen.reserved_seq - pen.last_seq < RESERVED_AHEAD // 2:
+        """Where a run nears the last of its numbers, has some to fill, or Redis is another one: see that the store knows."""
+        if pen.in_doubt or pen.hot_id != hot.id or pen.reserved_seq - pen.last_seq < RESERVED_AHEAD // 2:
             self._short[pen] = None
             self._running_short.set()
 
@@ -336,16 +348,20 @@ class SharedLog(StoredLog):
             self._running_short.clear()
             pens, self._short = [pen for pen in self._short if not pen.lost], {}
             hot_id = hot.id
-            wanted = {pen: (pen.last_seq + RESERVED_AHEAD, hot_id) for pen in pens if not pen.over}
-            if not wanted or hot_id is None:
-                continue
+            doubtful = [pen for pen in pens if pen.in_doubt]
+            sure = [pen for pen in pens if not pen.in_doubt and not pen.over and hot_id is not None]
+            wanted = {pen: (pen.last_seq + RESERVED_AHEAD, hot_id) for pen in sure}
             try:
-                refused = await self.db.write(_reserve_all, wanted)
+                await self._spill(doubtful)
+                refused = await self.db.write(_reserve_all, wanted) if wanted else set[SharedJournal]()
             except Unavailable:  # what is reserved may still be given out; the rest waits
-                self._short |= dict.fromkeys(wanted)
+                self._short |= dict.fromkeys(pens)
                 self._running_short.set()
                 await asyncio.sleep(SPILL_EVERY_S)
                 continue
+            for pen in doubtful:
+                if not pen.in_doubt and not pen.lost:
+                    self.flush_soon(pen)
             for pen, (reserved_seq, _) in wanted.items():
                 if pen in refused:
                     self.lose(pen)
