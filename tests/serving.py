@@ -126,9 +126,8 @@ class Server:
 
     @property
     def pid(self) -> int:
-        """The process's number."""
-        assert self._process is not None
-        return self._process.pid
+        """The process's number; 0 where it was never started."""
+        return 0 if self._process is None else self._process.pid
 
     def pause(self) -> None:
         """SIGSTOP: it does nothing, and nobody is told; its connections stay open."""

@@ -18,6 +18,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, cast
@@ -154,15 +155,22 @@ class StoryModel:
         asked = Asked(body, time.monotonic_ns())
         self._note(lambda: self.asked.append(asked))
         async with asyncio.TaskGroup() as group:
-            playing = group.create_task(self._play(writer, asked, _turn_of(body, self.known)))
-            hanging_up = group.create_task(reader.read(1))
+            playing = group.create_task(self._played(writer, asked, _turn_of(body, self.known)))
+            hanging_up = group.create_task(_gone(reader))
             await asyncio.wait({playing, hanging_up}, return_when=asyncio.FIRST_COMPLETED)
-            hung_up = not playing.done()
+            hung_up = not playing.done() or playing.result() is None
             playing.cancel()
             hanging_up.cancel()
         now_ns = time.monotonic_ns()
         self._note(lambda: setattr(asked, "hung_up_ns" if hung_up else "ended_ns", now_ns))
-        return not hung_up and not hanging_up.done() and playing.result()
+        return not hung_up and not hanging_up.done() and bool(playing.result())
+
+    async def _played(self, writer: asyncio.StreamWriter, asked: Asked, turn: Json) -> bool | None:
+        """Play the turn; None where the client went away under it."""
+        try:
+            return await self._play(writer, asked, turn)
+        except ConnectionError:
+            return None
 
     async def _play(self, writer: asyncio.StreamWriter, asked: Asked, turn: Json) -> bool:
         if "status" in turn:
@@ -250,6 +258,12 @@ class _Stream:
         await self.raw(b"data: [DONE]\n\n")
         self._writer.write(b"0\r\n\r\n")
         await self._writer.drain()
+
+
+async def _gone(reader: asyncio.StreamReader) -> None:
+    """Wait for the client to hang up, in order or not; or to say more than it should."""
+    with suppress(ConnectionError):
+        await reader.read(1)
 
 
 async def _say_call(out: _Stream, index: int, call: Json) -> None:

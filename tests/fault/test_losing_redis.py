@@ -263,3 +263,35 @@ async def test_long_answers_reserve_their_numbers(writer: LogBench, elsewhere: L
     await writer.finish(run, journal)
 
     assert [f"{n}" for n in range(3000)] == texts(await reader.all())[1:-2]
+
+
+@pytest.mark.parametrize("fills", [False, True])
+async def test_numbers_stay_lost_until_they_are_filled(
+    writer: LogBench, elsewhere: LogBench, redis: RedisServer, postgres_url: str, fills: bool
+) -> None:
+    """Owner and Redis are gone, and who went on dies before it has filled anything: the third owner still knows."""
+    run_id = await writer.new_run()
+    _, journal = await writer.claim(run_id)
+    for text in "abc":
+        journal.emit(said(text))
+    await writer.log.flushed()
+    await writer.close()
+    before = elsewhere.log.hot_id
+    redis.restart_empty()
+    await wait_until(lambda: elsewhere.log.hot_id not in {None, before}, "the empty Redis")
+
+    _, second = await elsewhere.claim(run_id)
+    assert second.void >= 3
+    if fills:
+        second.emit(Ping("ping-0", elsewhere.clock.now()))
+        await elsewhere.log.flushed()
+    third = await LogBench.open(LogPlace(postgres_url, redis.url))
+    run, taken = await third.claim(run_id)
+    for number in range(taken.void):
+        taken.emit(Ping(f"ping-{number}", third.clock.now()))
+    await third.finish(run, taken, "new")
+
+    got = await third.read_all(run_id)
+    await third.close()
+    assert got[0] == (1, b"first")
+    assert texts(got).index("new") >= 4, "a number that a reader may have seen is used again"

@@ -44,7 +44,7 @@ if ARGV[3] == '1' then
 else
   if not state[1] or tonumber(state[1]) < epoch then return {1, 0} end
   if tonumber(state[1]) > epoch then return {2, tonumber(state[1])} end
-  if tonumber(state[2]) ~= first - 1 then return {1, tonumber(state[2])} end
+  if not state[2] or tonumber(state[2]) ~= first - 1 then return {1, tonumber(state[2] or '0')} end
 end
 for i = 6, #ARGV do
   redis.call('XADD', KEYS[1], string.format('%d-0', first), 'd', ARGV[i])
@@ -61,8 +61,8 @@ local state = redis.call('HMGET', KEYS[2], 'e', 'n')
 if state[1] and tonumber(state[1]) > tonumber(ARGV[1]) then return {2, tonumber(state[1])} end
 redis.call('HSET', KEYS[2], 'e', ARGV[1])
 redis.call('EXPIRE', KEYS[2], ARGV[3])
-if state[1] then return {0, tonumber(state[2])} end
-redis.call('HSET', KEYS[2], 'n', ARGV[2])
+if state[2] then return {0, tonumber(state[2])} end
+if ARGV[4] == '1' then redis.call('HSET', KEYS[2], 'n', ARGV[2]) end
 return {1, tonumber(ARGV[2])}
 """
 _DONE, _LOST, _STALE = 0, 1, 2
@@ -145,14 +145,16 @@ class HotStreams:
             found = await pipeline.execute()
         return [StaleEpoch() if code == _STALE else code == _DONE for code, _ in found]
 
-    async def take(self, run_id: RunId, epoch: int, stored_seq: int) -> int | None:
-        """Be the only writer of a run's stream: its newest number; None where there was none, and one was begun after
-        `stored_seq`.
+    async def take(self, run_id: RunId, epoch: int, stored_seq: int, *, begin: bool = True) -> int | None:
+        """Be the only writer of a run's stream: its newest number; None where there was none.
 
-        Raises `StaleEpoch` where it has a newer owner.
+        With `begin` one is begun after `stored_seq` then; without, who asks next is told None too, until the first append
+        anew. Raises `StaleEpoch` where it has a newer owner.
         """
         async with self._asking():
-            code, last_seq = await self._take(keys=_keys(run_id), args=[epoch, stored_seq, LIVE_TTL_S])
+            code, last_seq = await self._take(
+                keys=_keys(run_id), args=[epoch, stored_seq, LIVE_TTL_S, int(begin)]
+            )
         if code == _STALE:
             raise StaleEpoch
         return None if code == _LOST else int(last_seq)

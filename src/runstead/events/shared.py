@@ -51,6 +51,7 @@ class SharedJournal(Pen):
         self.reserved_seq = claim.run.reserved_seq
         self.hot_id = claim.run.hot_id
         self.opened = False
+        self.void_until = 0
         self.over = False
         self.storing = asyncio.Lock()
         self._log = log_
@@ -79,6 +80,14 @@ class SharedJournal(Pen):
         if self.over:
             self.tape.learn(last_seq, end=last_seq)
         self._log.stored_up_to(self)
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the store lacks numbers that may be lost: until it has them, nothing of this pen goes to Redis.
+
+        Else the next owner would find a whole stream there, and could not know that others heard of those numbers.
+        """
+        return self.stored_seq < self.void_until
 
     def unstored(self) -> list[Entry]:
         """What the store does not have."""
@@ -236,15 +245,17 @@ class SharedLog(StoredLog):
         found = None
         if hot.up:
             try:
-                found = await hot.take(pen.run_id, pen.epoch, pen.last_seq)
-                if found is None or found == pen.last_seq:
+                fresh = claim.given_by is None
+                found = await hot.take(pen.run_id, pen.epoch, pen.last_seq, begin=fresh)
+                if found == pen.last_seq or (found is None and fresh):
                     pen.opened, pen.hot_seq = True, pen.last_seq
-                elif found > pen.last_seq:
+                elif found is not None and found > pen.last_seq:
                     await self._read_tail(hot, pen, found)
             except Unavailable:
                 found = None
         if claim.given_by is not None and (found is None or hot.id != claim.given_by):
             pen.void = max(0, claim.given_seq - pen.last_seq)
+            pen.void_until = claim.given_seq
             _log.warning("numbers may be lost", run_id=pen.run_id, void=pen.void)
 
     async def _read_tail(self, hot: HotStreams, pen: SharedJournal, last_seq: int) -> None:
@@ -303,7 +314,8 @@ class SharedLog(StoredLog):
         """Give Redis what it shall have of these runs, in one go."""
         for pen in pens:
             self._reserve_soon(hot, pen)
-        ready = [(pen, entries) for pen in pens if pen.hot_id == hot.id and (entries := pen.unheated())]
+        sure = [pen for pen in pens if pen.hot_id == hot.id and not pen.in_doubt]
+        ready = [(pen, entries) for pen in sure if (entries := pen.unheated())]
         if ready:
             answers = await hot.append([self._append_of(pen, entries) for pen, entries in ready])
             for (pen, entries), answer in zip(ready, answers, strict=True):
@@ -329,8 +341,8 @@ class SharedLog(StoredLog):
             self._dirty[pen] = None
 
     def _reserve_soon(self, hot: HotStreams, pen: SharedJournal) -> None:
-        """Where a run nears the last of its numbers, or Redis is another one, see to it that the store knows."""
-        if pen.hot_id != hot.id or pen.reserved_seq - pen.last_seq < RESERVED_AHEAD // 2:
+        """Where a run nears the last of its numbers, has some to fill, or Redis is another one: see that the store knows."""
+        if pen.in_doubt or pen.hot_id != hot.id or pen.reserved_seq - pen.last_seq < RESERVED_AHEAD // 2:
             self._short[pen] = None
             self._running_short.set()
 
@@ -338,9 +350,7 @@ class SharedLog(StoredLog):
         while True:
             await self._running_short.wait()
             self._running_short.clear()
-            pens, self._short = [pen for pen in self._short if not (pen.lost or pen.over)], {}
-            if hot.id is None or not pens:
-                continue
+            pens, self._short = [pen for pen in self._short if not pen.lost], {}
             try:
                 await self._reserve(hot.id, pens)
             except Unavailable:  # what is reserved may still be given out; the rest waits
@@ -348,8 +358,17 @@ class SharedLog(StoredLog):
                 self._running_short.set()
                 await asyncio.sleep(SPILL_EVERY_S)
 
-    async def _reserve(self, hot_id: str, pens: Sequence[SharedJournal]) -> None:
-        wanted = {pen: (pen.last_seq + RESERVED_AHEAD, hot_id) for pen in pens}
+    async def _reserve(self, hot_id: str | None, pens: Sequence[SharedJournal]) -> None:
+        """Let the store have what is in doubt; then let it know how far numbers may be given out."""
+        doubtful = [pen for pen in pens if pen.in_doubt]
+        await self._spill(doubtful)
+        for pen in doubtful:
+            if not pen.in_doubt and not pen.lost:
+                self.flush_soon(pen)
+        sure = [pen for pen in pens if not (pen in doubtful or pen.over)]
+        if hot_id is None or not sure:
+            return
+        wanted = {pen: (pen.last_seq + RESERVED_AHEAD, hot_id) for pen in sure}
         refused = await self.db.write(_reserve_all, wanted)
         for pen, (reserved_seq, _) in wanted.items():
             if pen in refused and not pen.over:

@@ -123,7 +123,7 @@ def claim(
     """Give the run an owner; None where it is over, has a living owner, or is not yet first in its lane.
 
     `force` takes it from a living owner too, whose writes are refused from then on. `hot_id` names the hot log that the new
-    owner will write to.
+    owner will write to; where the owner before wrote to another one, it must be reserved first.
     """
     found = runs.look_to_claim(conn, run_id, now)
     if found is None:
@@ -133,8 +133,11 @@ def claim(
         return None
     # The run is held by now, so no append of the owner before can come after this look.
     stored_seq = events.last_seq(conn, run_id)
-    reserved = max(run.reserved_seq, stored_seq) + RESERVED_AHEAD
-    owned = replace(transition(run, claimed, now), reserved_seq=reserved, hot_id=hot_id)
+    reserved = max(run.reserved_seq, stored_seq)
+    if run.hot_id is None or run.hot_id == hot_id or run.reserved_seq <= stored_seq:
+        owned = replace(transition(run, claimed, now), reserved_seq=reserved + RESERVED_AHEAD, hot_id=hot_id)
+    else:  # numbers may be lost with that hot log: it stays named until the new owner has filled them
+        owned = replace(transition(run, claimed, now), reserved_seq=reserved)
     if not runs.write_claim(conn, owned, run.epoch):
         return None
     if run.epoch == 0 and run.cancel_requested_at is None:
