@@ -363,12 +363,14 @@ class SharedLog(StoredLog):
         doubtful = [pen for pen in pens if pen.in_doubt]
         await self._spill(doubtful)
         for pen in doubtful:
-            if not pen.in_doubt and not pen.lost:
+            if not (pen.in_doubt or pen.lost):
                 self.flush_soon(pen)
         sure = [pen for pen in pens if not (pen in doubtful or pen.over)]
-        if hot_id is None or not sure:
-            return
-        wanted = {pen: (pen.last_seq + RESERVED_AHEAD, hot_id) for pen in sure}
+        if hot_id is not None and sure:
+            await self._reserve_sure(hot_id, sure)
+
+    async def _reserve_sure(self, hot_id: str, pens: Sequence[SharedJournal]) -> None:
+        wanted = {pen: (pen.last_seq + RESERVED_AHEAD, hot_id) for pen in pens}
         refused = await self.db.write(_reserve_all, wanted)
         for pen, (reserved_seq, _) in wanted.items():
             if pen in refused and not pen.over:
