@@ -1,1 +1,1 @@
-"""Measurements of whole servers: how they are made and what they gave. Never run by the tests: numbers are no assertions."""
+"""Measurements of whole servers: how they are made and what they gave. Numbers are no assertions: tests use `chaos` only."""

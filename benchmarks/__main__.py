@@ -152,12 +152,18 @@ def _found(row: Row, results: Results) -> str:
         return "-"
 
 
-def measure(harness: Path, only: str, more: list[str]) -> Results:
-    """One run of the harness against a server with an empty data folder."""
+def harness_python() -> Path:
+    """The interpreter of the harness's own environment, made where it is missing."""
     python = ENVIRONMENT / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
         subprocess.run([python, "-m", "pip", "install", "-q", *LIBRARIES], check=True)
+    return python
+
+
+def measure(harness: Path, only: str, more: list[str]) -> Results:
+    """One run of the harness against a server with an empty data folder."""
+    python = harness_python()
     with tempfile.TemporaryDirectory() as folder:
         serve = ["env", "OPENAI_BASE_URL=http://127.0.0.1:9100/v1", "OPENAI_API_KEY=bench"]
         serve += [sys.executable, "-m", "runstead", "serve", "--data-dir", f"{folder}/data"]

@@ -13,7 +13,22 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+from tests.services import (
+    postgres_server,
+    postgres_store_url,
+    postgres_tables,
+    postgres_url,
+    redis_server,
+)
+
+# The services that a test may ask for.
+__all__ = ["postgres_server", "postgres_store_url", "postgres_tables", "postgres_url", "redis_server"]
+
+# How long an example takes is the machine's business; tests of time are benchmarks.
+hypothesis.settings.register_profile("runstead", deadline=None)
+hypothesis.settings.load_profile("runstead")
 
 OURS = "runstead-"
 ENDING_S = 2.0

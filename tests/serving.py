@@ -24,7 +24,7 @@ import httpx
 from tests.sse import Frame, parse
 
 Json = dict[str, Any]
-START_S = 30.0
+START_S = 90.0
 STOP_S = 20.0
 POLL_S = 0.01
 _KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_START")
@@ -83,8 +83,10 @@ class Server:
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [
             sys.executable, "-m", "runstead", "serve",
-            "--port", str(self.port), "--data-dir", str(self.folder / "data"),
+            "--port", str(self.port),
         ]  # fmt: skip
+        if "RUNSTEAD_DATABASE_URL" not in self._settings:
+            command += ["--data-dir", str(self.folder / "data")]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -121,6 +123,19 @@ class Server:
         assert self._process is not None
         self._process.kill()
         self._process.wait(STOP_S)
+
+    @property
+    def pid(self) -> int:
+        """The process's number; 0 where it was never started."""
+        return 0 if self._process is None else self._process.pid
+
+    def pause(self) -> None:
+        """SIGSTOP: it does nothing, and nobody is told; its connections stay open."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT: it goes on and does not know that it slept."""
+        os.kill(self.pid, signal.SIGCONT)
 
     def client(self, **headers: str) -> Client:
         """A client of this server; `headers` go with each of its requests (underscores stay)."""

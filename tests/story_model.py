@@ -1,8 +1,8 @@
 """A model server whose behaviour is told in the user's message: a real HTTP server for tests against a real Runstead.
 
 A user message that is JSON with `turns` is a story: turn n is played when n assistant messages follow it, so the server
-keeps no state between requests and a killed Runstead may ask again. Any other message is answered by repeating it. It
-speaks Chat Completions only and is never more clever than its story.
+keeps no state between requests and a killed Runstead may ask again. A text in `known` has its turns there; any other
+message is answered by repeating it. It speaks Chat Completions only and is never more clever than its story.
 
 A turn has `reasoning` and `text`, each a list of acts, and `calls`. An act is a string (one token) or one of
 `{"gate": name}` (go on when the test opens it), `{"pause_ms": n}`, `{"silence": true}` (say nothing for ever),
@@ -18,6 +18,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, cast
@@ -56,6 +57,7 @@ class StoryModel:
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
+        self.known: dict[str, list[Json]] = {}
         self.port = 0
         self._changed = threading.Condition()
         self._gates = _Gates()
@@ -154,15 +156,22 @@ class StoryModel:
         asked = Asked(body, time.monotonic_ns())
         self._note(lambda: self.asked.append(asked))
         async with asyncio.TaskGroup() as group:
-            playing = group.create_task(self._play(writer, asked, _turn_of(body)))
-            hanging_up = group.create_task(reader.read(1))
+            playing = group.create_task(self._played(writer, asked, _turn_of(body, self.known)))
+            hanging_up = group.create_task(_gone(reader))
             await asyncio.wait({playing, hanging_up}, return_when=asyncio.FIRST_COMPLETED)
-            hung_up = not playing.done()
+            hung_up = not playing.done() or playing.result() is None
             playing.cancel()
             hanging_up.cancel()
         now_ns = time.monotonic_ns()
         self._note(lambda: setattr(asked, "hung_up_ns" if hung_up else "ended_ns", now_ns))
-        return not hung_up and not hanging_up.done() and playing.result()
+        return not hung_up and not hanging_up.done() and bool(playing.result())
+
+    async def _played(self, writer: asyncio.StreamWriter, asked: Asked, turn: Json) -> bool | None:
+        """Play the turn; None where the client went away under it."""
+        try:
+            return await self._play(writer, asked, turn)
+        except ConnectionError:
+            return None
 
     async def _play(self, writer: asyncio.StreamWriter, asked: Asked, turn: Json) -> bool:
         if "status" in turn:
@@ -252,6 +261,12 @@ class _Stream:
         await self._writer.drain()
 
 
+async def _gone(reader: asyncio.StreamReader) -> None:
+    """Wait for the client to hang up, in order or not; or to say more than it should."""
+    with suppress(ConnectionError):
+        await reader.read(1)
+
+
 async def _say_call(out: _Stream, index: int, call: Json) -> None:
     function = {"name": call["name"], "arguments": ""}
     head = {"index": index, "id": call.get("id", f"call_{index}"), "type": "function"}
@@ -286,19 +301,25 @@ def _model_entry() -> Json:
     return {"id": MODEL, "object": "model", "created": 1, "owned_by": "story"}
 
 
-def _turn_of(body: Json) -> Json:
+def _turn_of(body: Json, known: dict[str, list[Json]]) -> Json:
     at, message = _last_user(body)
     text = _text_of(message)
     # A client may put words of its own around what it was told: the story stands between marks then.
     if (marked := _MARKED.search(text)) is not None:
         text = marked[1]
+    if text in known:
+        return _nth(known[text], body, at)
     try:
         story = cast("object", json.loads(text))
     except ValueError:
         return {"text": ["You said: ", text]}
     if not isinstance(story, dict) or "turns" not in story:
         return {"text": ["You said: ", text]}
-    turns = cast("list[Json]", story["turns"])
+    return _nth(cast("list[Json]", story["turns"]), body, at)
+
+
+def _nth(turns: list[Json], body: Json, at: int) -> Json:
+    """The turn whose time it is: as many are over as assistant messages follow the question."""
     done = sum(1 for each in body["messages"][at + 1 :] if each["role"] == "assistant")
     return turns[done] if done < len(turns) else {"text": ["That ", "is ", "all."]}
 

@@ -141,6 +141,14 @@ class World:
         return await self.run(run_id)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where several processes keep what they share; empty: one process, and SQLite in a folder of its own."""
+
+    database_url: str = ""
+    redis_url: str = ""
+
+
 @asynccontextmanager
 async def world(
     folder: Path,
@@ -149,10 +157,18 @@ async def world(
     settings: Settings | None = None,
     clock: Clock | None = None,
     ids: Ids | None = None,
+    place: Place | None = None,
 ) -> AsyncGenerator[World]:
-    """A running server whose data is in `folder`."""
-    chosen = replace(settings or Settings(drain_s=0.0, reconcile_s=0.05), data_dir=folder)
-    migrate(chosen.database)
+    """A running server whose data is in `folder`, or in `place`."""
+    shared = place or Place()
+    chosen = replace(
+        settings or Settings(drain_s=0.0, reconcile_s=0.05),
+        data_dir=folder,
+        database_url=shared.database_url,
+        redis_url=shared.redis_url,
+    )
+    # In a thread: it has an event loop of its own for PostgreSQL.
+    await asyncio.to_thread(migrate, chosen.database)
     server = build(chosen, gateway=gateway, clock=clock, ids=ids)
     async with running(server):
         transport = httpx.ASGITransport(server.api, client=("127.0.0.1", 1))

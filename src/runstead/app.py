@@ -12,10 +12,12 @@ import fcntl
 import os
 import signal
 import socket
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 import uvloop
@@ -26,10 +28,13 @@ from runstead.api.services import Services
 from runstead.api.wire.events import encode
 from runstead.api.wire.runs import callback_json
 from runstead.clock import Clock, SystemClock
-from runstead.domain.run import Run
+from runstead.domain.run import BusyPolicy, Run
 from runstead.engine.engine import Engine
-from runstead.errors import CannotStart
+from runstead.engine.tally import CountedExecutor
+from runstead.errors import CannotStart, Unavailable
 from runstead.events.embedded import EmbeddedLog
+from runstead.events.log import EventLog
+from runstead.events.signals import NoSignals, RedisSignals, Signals
 from runstead.ids import Ids, RandomIds
 from runstead.llm.gateway import ProviderGateway
 from runstead.llm.types import Gateway
@@ -37,21 +42,24 @@ from runstead.loop.loop import AgentLoop
 from runstead.retention import Retention
 from runstead.runs.admit import Admission
 from runstead.runs.cancel import Cancellation
+from runstead.runs.feed import RunFeeds
 from runstead.runs.wait import outcome
 from runstead.settings import Settings
-from runstead.store import actors, keys, runs
+from runstead.store import actors, keys, runs, secrets
+from runstead.store.agreed_clock import AgreedClock
+from runstead.store.database import Database
 from runstead.store.migrate import migrate
+from runstead.store.patient import PatientDatabase
 from runstead.store.sqlite import SqliteDatabase
-from runstead.telemetry import configure, log
-from runstead.tools.builtin.archival import ARCHIVAL_TOOLS
-from runstead.tools.builtin.conversation import CONVERSATION_TOOLS
-from runstead.tools.builtin.memory import MEMORY_TOOLS
-from runstead.tools.registry import Toolbox
+from runstead.telemetry import Meter, configure, log
+from runstead.tools.workshop import open_workshop
+from runstead.ui.pages import Pages
 from runstead.webhooks.deliver import Callbacks
 
 BACKLOG = 2048
 KEEP_ALIVE_S = 75
 CLOSE_S = 5
+LINGER_LOOK_S = 0.05
 
 _log = log("server")
 
@@ -84,26 +92,47 @@ class Server:
     api: FastAPI
 
 
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What everything else stands on: where rows are, where events are, and how processes hear of each other."""
+
+    db: Database
+    log: EventLog
+    signals: Signals
+
+
 def build(
     settings: Settings, *, gateway: Gateway | None = None, clock: Clock | None = None, ids: Ids | None = None
 ) -> Server:
     """Wire the parts. `gateway`, `clock` and `ids` may be fakes. Call it inside the event loop; the schema must be there."""
-    clock, ids = clock or SystemClock(), ids or RandomIds()
-    path = Path(settings.database.removeprefix("sqlite:///"))
-    db = SqliteDatabase(path, synchronous=settings.sqlite_synchronous)
-    events = EmbeddedLog(db, encode)
+    ground = _ground(settings)
+    db, events = ground.db, ground.log
+    own: Clock = AgreedClock(SystemClock()) if settings.on_postgres else SystemClock()
+    clock, ids = clock or own, ids or RandomIds()
     gateway = gateway or ProviderGateway(settings, clock)
-    tools = Toolbox(
-        db, (*MEMORY_TOOLS, *CONVERSATION_TOOLS, *ARCHIVAL_TOOLS), timeout_s=settings.tool_timeout_s
-    )
-    loop = AgentLoop(db, events, gateway, tools, clock, ids)
-    engine = Engine(settings, db, events, clock, ids, loop)
+    patient = PatientDatabase(db)
+    workshop = open_workshop(settings, patient)
+    loop = AgentLoop(patient, gateway, workshop.toolbox, clock, ids)
+    meter = Meter()
+    engine = Engine(settings, db, events, clock, ids, CountedExecutor(loop, meter), ground.signals)
+    meter.watch("runstead_leases_held", lambda: engine.owner.held)
     phase = Phase()
 
     async def render(run: Run) -> bytes:
         return callback_json(run, await outcome(events, run.id))
 
-    admission = Admission(db, clock, ids, events, encode, engine.dispatch, lambda: phase.stopping)
+    cancellation = Cancellation(db, events, clock, engine)
+    admission = Admission(
+        db,
+        clock,
+        ids,
+        events,
+        encode,
+        engine.dispatch,
+        lambda: phase.stopping,
+        end_soon=cancellation.end_soon,
+        busy_policy=BusyPolicy(settings.busy_policy),
+    )
     services = Services(
         settings=settings,
         clock=clock,
@@ -112,54 +141,123 @@ def build(
         log=events,
         gateway=gateway,
         admission=admission,
-        cancellation=Cancellation(db, events, clock, engine),
+        cancellation=cancellation,
+        feeds=RunFeeds(db, clock),
         lifecycle=phase,
+        workshop=workshop,
+        meter=meter,
     )
+    api = create_api(services)
+    api.router.routes.extend(Pages().routes())
     return Server(
         services=services,
         engine=engine,
         callbacks=Callbacks(settings, db, clock, render),
-        retention=Retention(settings, db, events, clock),
+        retention=Retention(settings, db, events, clock, meter),
         phase=phase,
-        api=create_api(services),
+        api=api,
     )
+
+
+def _ground(settings: Settings) -> _Ground:
+    """SQLite and a log in it; or PostgreSQL, with Redis where it is given. What is not used is not imported."""
+    if not settings.on_postgres:
+        path = Path(settings.database.removeprefix("sqlite:///"))
+        db = SqliteDatabase(path, synchronous=settings.sqlite_synchronous)
+        return _Ground(db, EmbeddedLog(db, encode), NoSignals())
+    postgres: Any = import_module("runstead.store.postgres")
+    shared: Any = import_module("runstead.events.shared")
+    rows: Database = postgres.PostgresDatabase(settings.database, pool_size=settings.database_pool_size)
+    if not settings.redis_url:
+        return _Ground(rows, shared.SharedLog(rows, encode, None), NoSignals())
+    hot: Any = import_module("runstead.events.hot")
+    streams = hot.HotStreams(settings.redis_url)
+    return _Ground(rows, shared.SharedLog(rows, encode, streams), RedisSignals(streams))
+
+
+async def prepare(server: Server) -> None:
+    """What must be there before anybody is answered."""
+    services = server.services
+    if isinstance(services.clock, AgreedClock):
+        await services.clock.agree(services.db)
+    await services.db.write(actors.ensure_defaults, services.clock.now())
+    if not services.settings.on_postgres:
+        # The data folder is this process's alone: whoever owned a run before is dead.
+        await services.db.write(runs.disown_all)
+    await _seal_what_is_open(services)
+    await services.log.open()
 
 
 @asynccontextmanager
 async def running(server: Server) -> AsyncGenerator[Server]:
+    """A server that is prepared, with its parts at work."""
+    await prepare(server)
+    async with working(server):
+        yield server
+
+
+@asynccontextmanager
+async def working(server: Server) -> AsyncGenerator[Server]:
     """Run the parts behind the API; on the way out, stop them in order and lose nothing."""
     services = server.services
-    await services.db.write(actors.ensure_defaults, services.clock.now())
-    # The data folder is this process's alone: whoever owned a run before is dead.
-    await services.db.write(runs.disown_all)
-    group = asyncio.TaskGroup()
     try:
-        async with group:
-            working = group.create_task(server.engine.run())
-            chores = [
-                group.create_task(server.callbacks.run()),
-                group.create_task(server.retention.run()),
-            ]
+        async with asyncio.TaskGroup() as group:
+            logging = group.create_task(services.log.run())
+            engine = group.create_task(server.engine.run())
+            chores = [group.create_task(each) for each in _chores(server)]
             try:
                 yield server
             finally:
                 server.phase.stop()
                 server.engine.shut_down()
-                await asyncio.wait({working})
+                await asyncio.wait({engine})
                 for chore in chores:
                     chore.cancel()
+                await services.log.close()
+                logging.cancel()
     finally:
-        await services.log.close()
         await services.gateway.close()
         await services.db.close()
 
 
+async def _seal_what_is_open(services: Services) -> None:
+    """An older version kept agents' secrets as they were. Raises `CannotStart` where there is no key to seal them with."""
+    if not await services.db.read(secrets.any_open):
+        return
+    try:
+        await services.db.write(secrets.seal_open, services.workshop.vault.seal)
+    except Unavailable as error:
+        await services.db.close()
+        raise CannotStart(error.detail) from error
+
+
+def _chores(server: Server) -> Sequence[Coroutine[None, None, None]]:
+    """What is done beside the runs: by every process, and by those that work."""
+    always = (server.services.cancellation.run(),)
+    if not server.services.settings.works:
+        return always
+    return (*always, server.callbacks.run(), server.retention.run())
+
+
 async def drain(server: Server) -> None:
-    """Take no new runs, let held ones end or hand them over, then tell every reader to come back."""
+    """Take no new runs, let held ones end or hand them over, then tell every reader to come back.
+
+    Who cannot come back (it waits for an answer, or follows a run that is not in the background) may stay a while longer:
+    another process may be going on with its run.
+    """
     server.phase.stop()
     server.engine.shut_down()
     await server.engine.drained.wait()
-    server.services.log.release()
+    log_, settings = server.services.log, server.services.settings
+    log_.release(lingering=False)
+    server.services.feeds.release()
+    try:
+        async with asyncio.timeout(settings.drain_s):
+            while log_.lingering:  # noqa: ASYNC110 - readers come to their end one by one, and none tells
+                await asyncio.sleep(LINGER_LOOK_S)
+    except TimeoutError:
+        pass
+    log_.release()
 
 
 OnReady = Callable[[Server], Coroutine[None, None, None]]
@@ -168,7 +266,12 @@ OnReady = Callable[[Server], Coroutine[None, None, None]]
 def serve(settings: Settings, on_ready: OnReady | None = None) -> int:
     """Serve until SIGTERM or SIGINT; gives the exit code. Raises `CannotStart` with one sentence that says what to do."""
     configure(settings.log_level, as_json=settings.log_json)
-    with data_folder(settings):
+    if settings.redis_url and not settings.on_postgres:
+        raise CannotStart(
+            "RUNSTEAD_REDIS_URL (or LETTA_REDIS_HOST) is for several processes, and those share a PostgreSQL:"
+            " set RUNSTEAD_DATABASE_URL=postgresql://… too, or unset it; one process on SQLite needs no Redis."
+        )
+    with nullcontext() if settings.on_postgres else data_folder(settings):
         migrate(settings.database)
         listening = _listen(settings)
         settings = replace(settings, port=listening.getsockname()[1])
@@ -203,6 +306,8 @@ def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if settings.reuse_port:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listening.bind((settings.host, settings.port))
     except OSError as error:
@@ -212,6 +317,21 @@ def _listen(settings: Settings) -> socket.socket:
         ) from error
     listening.set_inheritable(False)
     return listening
+
+
+def _stop_with(pid: int, stop: asyncio.Event) -> None:
+    """Stop when the process that watches this one is gone, however it went."""
+    if os.getppid() != pid:
+        stop.set()
+        return
+    ended = os.pidfd_open(pid)
+
+    def gone() -> None:
+        asyncio.get_running_loop().remove_reader(ended)
+        os.close(ended)
+        stop.set()
+
+    asyncio.get_running_loop().add_reader(ended, gone)
 
 
 class _Http(uvicorn.Server):
@@ -251,15 +371,20 @@ async def _serve(settings: Settings, listening: socket.socket, on_ready: OnReady
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    if settings.supervisor_pid:
+        _stop_with(settings.supervisor_pid, stop)
+    await prepare(server)
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(http.serve(sockets=[listening]))
-        async with running(server):
+        async with working(server):
             while not (http.started or serving.done()):  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.001)
-            announcing = None if on_ready is None else group.create_task(on_ready(server))
+            announcing = [group.create_task(server.services.workshop.sandbox.announce())]
+            if on_ready is not None:
+                announcing.append(group.create_task(on_ready(server)))
             await stop.wait()
-            if announcing is not None:
-                announcing.cancel()
+            for task in announcing:
+                task.cancel()
             await drain(server)
             http.should_exit = True
             await asyncio.wait({serving})

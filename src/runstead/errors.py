@@ -13,6 +13,7 @@
     │   └── PendingApproval     409  a tool call waits for a person
     ├── NotImplementedHere      501  known to the API, not offered here
     ├── Unavailable             503  a part is missing or the server is stopping
+    │   └── OutcomeUnknown      503  a part was lost while it stored something: it may have, or not
     ├── CannotStart             500  the server's settings or surroundings do not let it start (never leaves the process)
     ├── StaleEpoch              409  the run has another owner now: write nothing (never leaves the process)
     └── ModelError              502  the model's side failed; see `ModelError.kind`
@@ -117,6 +118,10 @@ class Unavailable(RunsteadError):
     status = 503
     code = "UNAVAILABLE"
     retry_after_s = 1
+
+
+class OutcomeUnknown(Unavailable):
+    """A part was lost while it stored this; look before you send it again."""
 
 
 class CannotStart(RunsteadError):

@@ -73,10 +73,20 @@ def has_shape(text: str, prefix: str) -> bool:
     return text.startswith(prefix + "-") and _SHAPE.match(text) is not None
 
 
-def derived_uuid(text: str) -> str:
-    """An id that follows from a text: the same text, the same id. For what must not be made twice."""
-    digits = hashlib.sha256(text.encode()).hexdigest()
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:32]}"
+def stable_id(prefix: str, text: str) -> str:
+    """An id that follows from a text, in the shape of all ids."""
+    digits = hashlib.sha256(f"{prefix}:{text}".encode()).hexdigest()
+    shape = f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:32]}"
+    return f"{prefix}-{shape}"
+
+
+def attempt_message_id(run_id: RunId, epoch: int, step_count: int) -> MessageId:
+    """The id of what the model says in one attempt at one step, told by the attempt alone.
+
+    So whoever goes on with a run can name what an attempt before it was saying, even where every word of it is lost.
+    """
+    seed = hashlib.sha256(f"{run_id}/{epoch}/{step_count}".encode()).digest()[:16]
+    return MessageId("message-" + str(uuid.UUID(bytes=seed, version=4)))
 
 
 def part_otid(message_id: str, index: int) -> str:

@@ -1,55 +1,161 @@
-"""What is kept how long: events of finished runs, idempotency keys, done deliveries. Swept in bounded batches.
+"""What is kept how long: events of finished runs, idempotency keys, done callbacks. Swept in bounded batches.
 
-Messages, steps and runs stay: only who made them deletes them.
+Messages, steps and runs stay: only who made them deletes them. Events of a run that is not over are never touched.
+
+Every process may sweep, also at once: each batch is a commit of its own that looks again at what it deletes, so the second
+one finds nothing. A pass walks the finished runs in the order of their ends, from where the last one stood, so its cost is
+what became due since, not what there is. A process's first pass walks them all.
 """
 
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from runstead.clock import Clock
 from runstead.events.log import EventLog
+from runstead.ids import RunId
 from runstead.settings import Settings
 from runstead.store import events, idempotency, outbox
+from runstead.store.codec import to_us
 from runstead.store.database import Database
-from runstead.telemetry import log
+from runstead.store.events import Ended
+from runstead.telemetry import Meter, log
 
-RUNS_PER_SWEEP_MAX = 200
+PASS_S_MAX = 5.0
+PAUSE_S = 1.0
+RUNS_WALKED = 500
+RUNS_PER_FOLD = 20
+ROWS_PER_COMMIT_MAX = 2000
 KEYS_KEEP = timedelta(days=7)
 DONE_KEEP = timedelta(days=1)
+# Owners pack what they end within a second; what they could not is left to the sweep after so long.
+FOLD_AFTER = timedelta(seconds=30)
+# Ends are written by several clocks, and become visible a moment after the time they carry: the walk looks back so far.
+LOOK_BACK = timedelta(minutes=2)
 
 _log = log("retention")
+
+
+@dataclass(slots=True)
+class Swept:
+    """What one pass deleted. `unfinished`: its time was over before all was done."""
+
+    runs: int = 0
+    rows: int = 0
+    keys: int = 0
+    callbacks: int = 0
+    unfinished: bool = False
 
 
 class Retention:
     """Sweeps what is over."""
 
-    def __init__(self, settings: Settings, db: Database, log_: EventLog, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, db: Database, log_: EventLog, clock: Clock, meter: Meter | None = None
+    ) -> None:
         self._settings = settings
         self._db = db
         self._events = log_
         self._clock = clock
+        self._meter = meter or Meter()
+        self._until_ns = 0
+        kept = timedelta(seconds=settings.events_keep_s)
+        self._kept = kept
+        self._keys_kept = max(KEYS_KEEP, kept)
+        self._deleted_to = Ended(0, RunId(""))
+        self._folded_to = Ended(to_us(clock.now() - kept), RunId(""))
 
     async def run(self) -> None:
         """Sweep now and then, for ever."""
         while True:
+            pause_s = self._settings.sweep_s
             try:
-                while await self.sweep() == RUNS_PER_SWEEP_MAX:
-                    pass
+                if (await self.sweep()).unfinished:
+                    pause_s = min(PAUSE_S, pause_s)
             except Exception as error:  # noqa: BLE001 - the next sweep finds the same things
                 _log.error("sweep failed", exc_info=error)
-            await asyncio.sleep(self._settings.sweep_s)
+            await asyncio.sleep(pause_s)
 
-    async def sweep(self) -> int:
-        """One bounded sweep. Gives how many runs' events were dropped."""
+    async def sweep(self) -> Swept:
+        """One pass of at most `PASS_S_MAX` seconds and the batch that is under way then. Gives what it deleted."""
+        self._until_ns = self._clock.monotonic_ns() + int(PASS_S_MAX * 1e9)
         now = self._clock.now()
-        if left := await self._db.read(events.unfolded, RUNS_PER_SWEEP_MAX):
-            await self._events.fold(left)
-        before = now - timedelta(seconds=self._settings.events_keep_s)
-        found = await self._db.read(events.expired, before, RUNS_PER_SWEEP_MAX)
-        if found:
-            await self._db.write(events.delete_events, found)
-        await self._db.write(idempotency.forget_before, now - KEYS_KEEP)
-        await self._db.write(outbox.forget_done, now - DONE_KEEP)
-        return len(found)
+        swept = Swept()
+        await self._sweep_events(now - self._kept, swept)
+        await self._fold(now - FOLD_AFTER)
+        while not self._late() and (
+            count := await self._db.write(
+                idempotency.forget_before, now - self._keys_kept, ROWS_PER_COMMIT_MAX
+            )
+        ):
+            swept.keys += count
+        while not self._late() and (
+            count := await self._db.write(outbox.forget_done, now - DONE_KEEP, ROWS_PER_COMMIT_MAX)
+        ):
+            swept.callbacks += count
+        swept.unfinished = self._late()
+        self._note(swept)
+        return swept
+
+    async def _sweep_events(self, before: datetime, swept: Swept) -> None:
+        """Delete the events of runs that ended before then."""
+        while not self._late():
+            some = await self._db.read(events.ended, self._deleted_to, before, RUNS_WALKED)
+            if not some:
+                break
+            rows = await self._db.read(events.count_rows, [each.run_id for each in some])
+            for batch in _batches(rows):
+                if count := await self._db.write(events.delete_ended, batch, before):
+                    swept.rows += count
+                    swept.runs += len(batch)
+            self._deleted_to = some[-1]
+        else:
+            return
+        self._deleted_to = min(self._deleted_to, _mark(before))
+
+    async def _fold(self, before: datetime) -> None:
+        """Pack what ended before then and was left unpacked: its process died before it could."""
+        while not self._late():
+            some = await self._db.read(events.ended, self._folded_to, before, RUNS_WALKED)
+            if not some:
+                break
+            left = await self._db.read(events.unpacked, [each.run_id for each in some])
+            for start in range(0, len(left), RUNS_PER_FOLD):
+                await self._events.fold(left[start : start + RUNS_PER_FOLD])
+            self._folded_to = some[-1]
+        else:
+            return
+        self._folded_to = min(self._folded_to, _mark(before))
+
+    def _late(self) -> bool:
+        return self._clock.monotonic_ns() >= self._until_ns
+
+    def _note(self, swept: Swept) -> None:
+        for name, count in (
+            ("runs", swept.runs),
+            ("rows", swept.rows),
+            ("keys", swept.keys),
+            ("callbacks", swept.callbacks),
+        ):
+            self._meter.add(f"runstead_swept_{name}_total", count)
+
+
+def _mark(before: datetime) -> Ended:
+    """The place from which the next pass looks again."""
+    return Ended(to_us(before - LOOK_BACK), RunId(""))
+
+
+def _batches(rows: dict[RunId, int]) -> Sequence[list[RunId]]:
+    """The runs in batches of a bounded number of rows. A run is never cut: a log without its beginning would lie."""
+    batches: list[list[RunId]] = []
+    size = ROWS_PER_COMMIT_MAX
+    for run_id, count in rows.items():
+        if size + count > ROWS_PER_COMMIT_MAX:
+            batches.append([])
+            size = 0
+        batches[-1].append(run_id)
+        size += count
+    return batches

@@ -19,7 +19,16 @@ _LETTA = {
     "RUNSTEAD_KEEPALIVE_S": "LETTA_KEEPALIVE_INTERVAL",
     "RUNSTEAD_MODEL_TIMEOUT_S": "LETTA_LLM_STREAM_TIMEOUT_SECONDS",
 }
+# Settings that take one of a few words.
+CHOICES = {
+    "RUNSTEAD_BUSY_POLICY": ("wait", "refuse", "interrupt"),
+    "RUNSTEAD_ROLE": ("all", "api", "worker"),
+    "RUNSTEAD_SANDBOX": ("auto", "bubblewrap", "process", "off"),
+}
+_LETTA_CLIENT = {"RUNSTEAD_URL": "LETTA_BASE_URL", "RUNSTEAD_KEY": "LETTA_API_KEY"}
+PROCESSES_MAX = 256
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+DEFAULT_URL = "http://127.0.0.1:8283"
 
 
 class Secret:
@@ -52,31 +61,56 @@ class ProviderSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """The service that searches the web for agents: `tavily` or `exa`."""
+
+    kind: str
+    base_url: str
+    api_key: Secret
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What a server is told at its start. Units stand last in the names; `_s` is seconds."""
 
     host: str = "127.0.0.1"
     port: int = 8283
     data_dir: Path = field(default_factory=lambda: Path.home() / ".runstead")
-    database_url: str = ""
+    database_url: str = field(default="", repr=False)
+    database_pool_size: int = 10
+    redis_url: str = field(default="", repr=False)
+    role: str = "all"
+    processes: int = 1
+    reuse_port: bool = False
+    # Set by `--processes`: the process that watches this one, and whose end is this one's.
+    supervisor_pid: int = 0
     server_password: Secret | None = None
     providers: tuple[ProviderSettings, ...] = ()
 
     keepalive_s: float = 20.0
     lease_s: float = 15.0
-    reconcile_s: float = 5.0
+    reconcile_s: float = 1.0
     drain_s: float = 10.0
     runs_max: int = 1000
     body_bytes_max: int = 64 * 1024 * 1024
     events_keep_s: float = 7 * 24 * 3600.0
     sweep_s: float = 300.0
     sqlite_synchronous: str = "NORMAL"
+    busy_policy: str = "wait"
 
     model_timeout_s: float = 600.0
     model_first_token_timeout_s: float = 120.0
     model_idle_timeout_s: float = 120.0
     model_retries: int = 2
     tool_timeout_s: float = 180.0
+    sandbox: str = "auto"
+    sandbox_network: bool = False
+    sandbox_memory_mb: int = 1024
+    sandbox_calls_max: int = 8
+    sandbox_python: str = ""
+    secrets_key: Secret | None = None
+    search: SearchSettings | None = None
+    fetch_private: bool = False
     callback_timeout_s: float = 5.0
     callback_attempts_max: int = 8
     log_level: str = "WARNING"
@@ -88,9 +122,56 @@ class Settings:
         return self.database_url or f"sqlite:///{self.data_dir / 'runstead.db'}"
 
     @property
+    def on_postgres(self) -> bool:
+        """Whether the database is PostgreSQL: then any number of processes may share it."""
+        return self.database.split(":", 1)[0].split("+", 1)[0] in {"postgres", "postgresql"}
+
+    @property
+    def works(self) -> bool:
+        """Whether this process works on runs."""
+        return self.role in {"all", "worker"}
+
+    @property
+    def serves(self) -> bool:
+        """Whether this process serves the API; one that only works tells its health, and nothing else."""
+        return self.role in {"all", "api"}
+
+    @property
     def on_loopback(self) -> bool:
         """Whether only this machine can reach the server."""
         return self.host in LOOPBACK
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """What a command is told that speaks to a server, here or elsewhere."""
+
+    url: str = DEFAULT_URL
+    key: Secret | None = None
+
+
+def client_from_environment(
+    environ: Mapping[str, str] | None = None, *, url: str | None = None, key: str | None = None
+) -> ClientSettings:
+    """Where the server is and which key it is shown: what was typed, else the environment, else this machine.
+
+    Raises `Invalid` where the URL is none.
+    """
+    env = dict(os.environ if environ is None else environ)
+    for ours, theirs in _LETTA_CLIENT.items():
+        env[ours] = env.get(ours) or env.get(theirs) or ""
+    base = (url or env["RUNSTEAD_URL"] or DEFAULT_URL).rstrip("/").removesuffix("/v1")
+    if not base.startswith(("http://", "https://")) or base.endswith("//"):
+        raise Invalid(
+            f"{base!r} is no URL of a server; give one like {DEFAULT_URL} with --url or RUNSTEAD_URL."
+        )
+    secret = key or env["RUNSTEAD_KEY"]
+    return ClientSettings(base, Secret(secret) if secret else None)
+
+
+def colourless() -> bool:
+    """Whether a person wants no colours (NO_COLOR), or has a terminal that cannot show any."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
 
 
 def from_environment(environ: Mapping[str, str] | None = None, **given: object) -> Settings:
@@ -102,14 +183,45 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: object) 
     for ours, theirs in _LETTA.items():
         if theirs in env:
             env.setdefault(ours, env[theirs])
+    if env.get("LETTA_REDIS_HOST"):
+        port = env.get("LETTA_REDIS_PORT") or "6379"
+        env.setdefault("RUNSTEAD_REDIS_URL", f"redis://{env['LETTA_REDIS_HOST']}:{port}")
     values: dict[str, object] = {k: v for k, v in given.items() if v is not None}
     for item in fields(Settings):
         name = "RUNSTEAD_" + item.name.upper()
-        if item.name in values or item.name == "providers" or not env.get(name):
+        if item.name in values or item.name in {"providers", "search"} or not env.get(name):
             continue
         values[item.name] = _read(name, env[name], str(item.type))
+    if values.get("role") == "worker":
+        # Nobody needs to find it: whoever asks for its health names the port.
+        values.setdefault("port", 0)
     values["providers"] = _providers(env)
-    return Settings(**values)  # type: ignore[arg-type]
+    values["search"] = _search(env)
+    return _checked(Settings(**values))  # type: ignore[arg-type]
+
+
+def _checked(settings: Settings) -> Settings:
+    """The settings, where they go together. Raises `Invalid`."""
+    if settings.role not in CHOICES["RUNSTEAD_ROLE"]:
+        raise Invalid(f"A role is one of {', '.join(CHOICES['RUNSTEAD_ROLE'])}, not {settings.role!r}.")
+    if settings.role != "all" and not settings.on_postgres:
+        raise Invalid(
+            f"The role {settings.role!r} is for one of several processes, and those share a PostgreSQL:"
+            " set RUNSTEAD_DATABASE_URL=postgresql://…, or leave the role out."
+        )
+    if not 1 <= settings.processes <= PROCESSES_MAX:
+        raise Invalid(f"RUNSTEAD_PROCESSES must be between 1 and {PROCESSES_MAX}, not {settings.processes}.")
+    if settings.processes > 1 and not settings.on_postgres:
+        raise Invalid(
+            "Several processes share a PostgreSQL: set RUNSTEAD_DATABASE_URL=postgresql://…, or leave --processes out;"
+            " one process on SQLite needs no other."
+        )
+    return settings
+
+
+def child_environment(**settings: str) -> dict[str, str]:
+    """The environment for a process of ours: this one's, with these variables instead of its own."""
+    return {**os.environ, **settings}
 
 
 def _read(name: str, text: str, kind: str) -> object:
@@ -120,11 +232,21 @@ def _read(name: str, text: str, kind: str) -> object:
             return float(text)
     except ValueError:
         raise Invalid(f"{name} must be a number, not {text!r}.") from None
+    if name in CHOICES:
+        return _chosen(name, text)
     if kind == "bool":
         return text.strip().lower() in {"1", "true", "yes", "on"}
     if kind == "Path":
         return Path(text).expanduser()
     return Secret(text) if kind.startswith("Secret") else text
+
+
+def _chosen(name: str, text: str) -> str:
+    allowed = CHOICES[name]
+    word = text.strip().lower()
+    if word not in allowed:
+        raise Invalid(f"{name} must be {', '.join(allowed[:-1])} or {allowed[-1]}, not {text!r}.")
+    return word
 
 
 # Provider, protocol, variable with the base URL, default base URL, variable with the key.
@@ -160,6 +282,17 @@ def _providers(env: Mapping[str, str]) -> tuple[ProviderSettings, ...]:
             key = env.get(key_name)
             found.append(ProviderSettings(name, "chat", _with_v1(base), Secret(key) if key else None))
     return tuple(found)
+
+
+def _search(env: Mapping[str, str]) -> SearchSettings | None:
+    """The search service that has a key; the first one where several have."""
+    for kind, url, default, key in (
+        ("tavily", "TAVILY_BASE_URL", "https://api.tavily.com", "TAVILY_API_KEY"),
+        ("exa", "EXA_BASE_URL", "https://api.exa.ai", "EXA_API_KEY"),
+    ):
+        if found := env.get(key):
+            return SearchSettings(kind, (env.get(url) or default).rstrip("/"), Secret(found))
+    return None
 
 
 def _with_v1(url: str) -> str:

@@ -31,10 +31,12 @@ from runstead.ids import CountingIds, RunId
 from runstead.llm.types import Delta, EmbeddingInfo, ModelInfo, ModelRequest
 from runstead.runs.admit import Admission
 from runstead.runs.cancel import Cancellation
+from runstead.runs.feed import RunFeeds
 from runstead.settings import ProviderSettings, Settings
 from runstead.store import actors
 from runstead.store.schema import metadata, runs
 from runstead.store.sqlite import SqliteDatabase
+from runstead.tools.workshop import open_workshop
 
 DEMO = ModelInfo("runstead/demo", "runstead", "demo", "demo", demo=True)
 LARGE = ModelInfo(
@@ -101,6 +103,7 @@ class Api:
     clock: ManualClock
     ids: CountingIds
     cancellation: RecordingCancellation
+    folder: Path
     lifecycle: SwitchedLifecycle = field(default_factory=SwitchedLifecycle)
 
     async def json(self, method: str, path: str, status: int = 200, **options: Any) -> Any:
@@ -136,23 +139,26 @@ def serving(tmp_path: Path) -> Serving:
     @asynccontextmanager
     async def serve(**given: Any) -> AsyncGenerator[Api]:
         openai = ProviderSettings("openai", "chat", "http://127.0.0.1:9/v1")
-        settings = replace(Settings(providers=(openai,)), **given)
+        settings = replace(Settings(providers=(openai,), data_dir=tmp_path), **given)
         db, clock, ids = SqliteDatabase(tmp_path / "api.db"), ManualClock(), CountingIds()
         await db.write(_create)
         await db.write(actors.ensure_defaults, clock.now())
         log = EmbeddedLog(db, encode)
         lifecycle = SwitchedLifecycle()
         cancellation = RecordingCancellation(db, log, clock)
-        admission = Admission(db, clock, ids, log, encode, _nothing, lambda: lifecycle.stopping)
-        app = create_api(
-            Services(settings, clock, ids, db, log, FixedGateway(), admission, cancellation, lifecycle)
+        admission = Admission(
+            db, clock, ids, log, encode, _nothing, lambda: lifecycle.stopping, end_soon=cancellation.end_soon
         )
+        workshop = open_workshop(settings, db)
+        feeds = RunFeeds(db, clock)
+        parts = (settings, clock, ids, db, log, FixedGateway(), admission, cancellation, lifecycle)
+        app = create_api(Services(*parts, feeds, workshop))
         transport = httpx.ASGITransport(app=app)
         agent = {"user-agent": "test"}
         async with httpx.AsyncClient(
             transport=transport, base_url="http://localhost", headers=agent
         ) as client:
-            yield Api(client, app, db, clock, ids, cancellation, lifecycle)
+            yield Api(client, app, db, clock, ids, cancellation, tmp_path, lifecycle)
         await log.close()
         await db.close()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,8 @@ def test_version_names_what_a_report_needs(capsys: pytest.CaptureFixture[str]) -
     said = capsys.readouterr().out
     assert f"runstead {__version__}" in said
     assert f"Python {platform.python_version()}" in said
+    assert main(["version", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["runstead"] == __version__
 
 
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["serve", "--port", "x"], ["keys"]])
@@ -39,3 +43,15 @@ def test_openapi_writes_the_document(tmp_path: Path, capsys: pytest.CaptureFixtu
 
     assert capsys.readouterr().out == written
     assert "/v1/runs/{run_id}/stream" in json.loads(written)["paths"]
+
+
+def test_what_can_be_typed_loads_nothing_heavy() -> None:
+    """Neither Rich nor an HTTP client nor the server: `--help` and the start of `serve` wait for none of them."""
+    asked = (
+        "import sys; from runstead.cli.grammar import parser; parser();"
+        " print([m for m in ('rich', 'httpx', 'sqlalchemy', 'fastapi', 'asyncio', 'orjson') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 from pathlib import Path
@@ -38,6 +39,19 @@ def test_the_life_of_a_key(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
         (revoked,) = database.execute("SELECT revoked_at FROM api_keys").fetchone()
     database.close()
     assert revoked is not None
+
+
+@pytest.mark.usefixtures("folder")
+def test_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON, a line a key; the key itself only when it is made."""
+    assert main(["keys", "create", "laptop", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert main(["keys", "list", "--json"]) == 0
+    (listed,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert made == listed | {"key": made["key"]}
+    assert made["key"].startswith(made["begins"])
+    assert main(["keys", "revoke", made["id"], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["revoked_at"]
 
 
 @pytest.mark.usefixtures("folder")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 
+import pytest
+
 from runstead.cli.paint import paint_for
 
 
@@ -15,9 +17,13 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_terminal_gets_colours() -> None:
-    """Something to look at."""
+def test_a_terminal_gets_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something to look at, unless NO_COLOR asks for none."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
     assert paint_for(Terminal())("green", "OK") == "\x1b[32mOK\x1b[0m"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert paint_for(Terminal())("green", "OK") == "OK"
 
 
 def test_a_pipe_gets_plain_text() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from runstead.cli.received import Received
+from runstead.cli.received import Received, ShownCall, calls_of
 
 
 def frame(seq: int, **body: object) -> list[str]:
@@ -68,3 +68,12 @@ def test_errors_are_told() -> None:
     assert received(frame(1, message_type="error_message", message="no such model")).errors() == [
         "no such model"
     ]
+
+
+def test_calls_in_every_spelling() -> None:
+    """A list, a piece, the older name, none."""
+    call = {"tool_call_id": "a", "name": "find", "arguments": "{}"}
+    assert calls_of({"tool_calls": [call]}) == [ShownCall("a", "find", "{}")]
+    assert calls_of({"tool_calls": {"arguments": "{"}}) == [ShownCall("", "", "{")]
+    assert calls_of({"tool_call": call}) == [ShownCall("a", "find", "{}")]
+    assert calls_of({}) == []

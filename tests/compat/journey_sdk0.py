@@ -38,7 +38,9 @@ from letta_client import (
     ToolReturnMessage,
     UsageStatistics,
 )
+from letta_client.client import BaseTool
 from letta_client.core.api_error import ApiError
+from pydantic import BaseModel
 
 
 @dataclass
@@ -247,6 +249,87 @@ def deny_a_call_in_the_older_form(world: World) -> None:
     returned = [each for each in answer.messages if isinstance(each, ToolReturnMessage)]
     assert [each.status for each in returned] == ["error"]
     assert answer.messages[-1].content == "well then"
+
+
+def roll_two(sides: int, label: str = "die") -> str:
+    """
+    Roll two dice.
+
+    Args:
+        sides (int): How many sides each has.
+        label (str): What they are called.
+
+    Returns:
+        str: What came of it.
+    """
+    print("rolling")
+    return f"rolled two {label} of {sides}"
+
+
+class Item(BaseModel):
+    sku: str
+    name: str
+
+
+class Entry(BaseModel):
+    item: Item
+    count: int
+
+
+class EntryData(BaseModel):
+    data: Entry
+    change: int
+
+
+class ManageInventory(BaseTool):
+    name: str = "manage_inventory"
+    args_schema: type[BaseModel] = EntryData
+    description: str = "Update the inventory."
+    tags: list[str] = ["shop"]
+
+    def run(self, data: Entry, change: int) -> bool:
+        print(f"{data.item.name}: {data.count} + {change}")
+        return True
+
+
+@operation
+def tools_from_functions_and_classes(world: World) -> None:
+    tools = world.client.tools
+    tool = tools.upsert_from_function(func=roll_two, tags=["dice"], return_char_limit=100)
+    valid(tool)
+    assert (tool.name, tool.description, tool.tags) == ("roll_two", "Roll two dice.", ["dice"])
+    assert tool.json_schema["parameters"]["required"] == ["sides"]
+    assert tools.create_from_function(func=roll_two).id == tool.id
+    shop = tools.add(tool=ManageInventory())
+    valid(shop)
+    assert shop.json_schema["parameters"]["properties"]["data"]["properties"]["count"]["type"] == "integer"
+    data = {"item": {"sku": "1", "name": "tea"}, "count": 2}
+    ran = tools.run_tool_from_source(
+        source_code=shop.source_code, args={"data": data, "change": 3}, args_json_schema=shop.args_json_schema
+    )
+    assert (ran.status, ran.tool_return, ran.stdout) == ("success", "True", ["tea: 2 + 3\n"])
+    agent = new_agent(world, tool_ids=[tool.id], include_base_tools=False)
+    assert [each.name for each in agent.tools] == ["roll_two"]
+    call = {"name": "roll_two", "arguments": {"sides": 6}}
+    answer = world.client.agents.messages.create(
+        agent.id, messages=said(story({"calls": [call]}, {"text": ["done"]}))
+    )
+    returned = [each for each in answer.messages if isinstance(each, ToolReturnMessage)]
+    assert [(each.status, each.tool_return) for each in returned] == [("success", "rolled two die of 6")]
+    attached = world.client.agents.tools.attach(agent.id, shop.id)
+    assert [each.name for each in attached.tools] == ["roll_two", "manage_inventory"]
+    approving = world.client.agents.tools.modify_approval(agent.id, "roll_two", requires_approval=True)
+    assert [(rule.type, rule.tool_name) for rule in approving.tool_rules] == [
+        ("requires_approval", "roll_two")
+    ]
+    detached = world.client.agents.tools.detach(agent.id, shop.id)
+    assert [each.name for each in detached.tools] == ["roll_two"]
+    assert [each.id for each in tools.list(name="roll_two")] == [tool.id]
+    assert tools.count(tool_types=["custom"], search="roll_two") == 1
+    assert {"run_code", "web_search"} <= {each.name for each in tools.upsert_base_tools()}
+    assert tools.modify(tool.id, description="Better.").description == "Better."
+    tools.delete(tool.id)
+    tools.delete(shop.id)
 
 
 @operation

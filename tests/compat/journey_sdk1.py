@@ -36,6 +36,19 @@ from letta_client.types.agents.letta_streaming_response import (
 )
 from letta_client.types.runs.usage_retrieve_response import UsageRetrieveResponse
 
+ROLL = '''
+def roll_one(sides: int) -> str:
+    """Roll one die.
+
+    Args:
+        sides (int): How many sides it has.
+    """
+    import os
+
+    print("rolling")
+    return f"rolled {sides} by {os.environ.get('LUCK')}"
+'''
+
 
 @dataclass
 class World:
@@ -249,6 +262,39 @@ def decide_calls_in_the_newer_form(world: World) -> None:
         returned = [each for each in answer.messages if isinstance(each, ToolReturnMessage)]
         assert [each.status for each in returned] == [status]
         assert answer.messages[-1].content == "well then"
+
+
+@operation
+def tools_from_source(world: World) -> None:
+    tools = world.client.tools
+    tool = tools.upsert(source_code=ROLL, tags=["dice"], return_char_limit=100)
+    valid(tool)
+    assert (tool.name, tool.tool_type, tool.tags) == ("roll_one", "custom", ["dice"])
+    assert tools.create(source_code=ROLL).id == tool.id
+    assert tools.retrieve(tool.id).json_schema["parameters"]["required"] == ["sides"]
+    assert tools.update(tool.id, description="Better.").description == "Better."
+    assert [each.id for each in tools.list(name="roll_one")] == [tool.id]
+    names = [each.name for each in tools.list(limit=3)]
+    assert len(names) == len(set(names)) > 10
+    assert tools.search(query="roll one")[0].tool.id == tool.id
+    agent = new_agent(world, tools=["roll_one", "web_search"], secrets={"LUCK": "4"})
+    call = {"name": "roll_one", "arguments": {"sides": 6}}
+    answer = world.client.agents.messages.create(
+        agent.id, messages=said(story({"calls": [call]}, {"text": ["done"]}))
+    )
+    returned = [each for each in answer.messages if isinstance(each, ToolReturnMessage)]
+    assert [(each.status, each.tool_return) for each in returned] == [("success", "rolled 6 by 4")]
+    assert returned[0].stdout == ["rolling\n"]
+    ran = world.client.agents.tools.run("roll_one", agent_id=agent.id, args={"sides": 3})
+    assert (ran.status, ran.func_return) == ("success", "rolled 3 by 4")
+    assert world.client.agents.tools.detach(tool.id, agent_id=agent.id) is None
+    assert world.client.agents.tools.attach(tool.id, agent_id=agent.id) is None
+    world.client.agents.tools.update_approval("roll_one", agent_id=agent.id, body_requires_approval=True)
+    listed = [each.name for each in world.client.agents.tools.list(agent.id)]
+    assert listed[0] == "roll_one"
+    rules = world.client.agents.retrieve(agent.id).tool_rules
+    assert [(rule.type, rule.tool_name) for rule in rules] == [("requires_approval", "roll_one")]
+    assert tools.delete(tool.id) is None
 
 
 @operation

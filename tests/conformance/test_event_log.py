@@ -8,20 +8,46 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.events.bench import LogBench, drained, said
+from tests.events.bench import LogBench, LogPlace, drained, said
+from tests.services import RedisServer
 
 from runstead.errors import Gone, NotFound, StaleEpoch
-from runstead.events.embedded import PENDING_ENTRIES_MAX, TAPE_ENTRIES_MAX
+from runstead.events.journal import PENDING_ENTRIES_MAX
+from runstead.events.tape import TAPE_ENTRIES_MAX
 from runstead.ids import RunId
 from runstead.store import events as rows
 
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture(params=["sqlite", "postgres", "redis"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> LogPlace:
+    """Where the events are: SQLite; PostgreSQL alone; PostgreSQL and Redis."""
+    if request.param == "sqlite":
+        return LogPlace.in_folder(tmp_path)
+    url = request.getfixturevalue("postgres_url")
+    if request.param == "postgres":
+        return LogPlace(url)
+    redis: RedisServer = request.getfixturevalue("redis_server")
+    with redis.client() as client:
+        client.flushall()
+    return LogPlace(url, redis.url)
+
+
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[LogBench]:
-    """An embedded log over a store of its own."""
-    made = await LogBench.open(tmp_path)
+async def bench(place: LogPlace) -> AsyncIterator[LogBench]:
+    """A log over a store of its own."""
+    made = await LogBench.open(place)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def other(place: LogPlace, bench: LogBench) -> AsyncIterator[LogBench]:
+    """The same log, as another process has it. An embedded one has no other."""
+    if place.url.startswith("sqlite"):
+        pytest.skip("an embedded log is one process's")
+    made = await LogBench.open(place)
     yield made
     await made.close()
 
@@ -162,20 +188,20 @@ async def test_a_refused_append_is_told_to_the_next_emit(bench: LogBench) -> Non
     _, old_journal = await bench.claim(run_id)
     new, new_journal = await bench.claim(run_id)
     old_journal.emit(said("stale"))
-    await bench.log.close()
+    await bench.log.flushed()
 
     with pytest.raises(StaleEpoch):
         await old_journal.room()
     await bench.finish(new, new_journal)
 
 
-async def test_after_a_restart_the_sequence_goes_on(bench: LogBench, tmp_path: Path) -> None:
+async def test_after_a_restart_the_sequence_goes_on(bench: LogBench, place: LogPlace) -> None:
     """What was emitted and is durable keeps its number when another process takes over."""
     run_id = await bench.new_run()
     _, journal = await bench.claim(run_id)
     journal.emit(said("a"))
-    await bench.log.close()
-    second = await LogBench.open(tmp_path)
+    await bench.log.flushed()
+    second = await LogBench.open(place)
     try:
         run, journal = await second.claim(run_id)
         await second.finish(run, journal, "b")
@@ -215,7 +241,7 @@ async def test_an_owner_is_held_back_while_the_disk_is_behind(bench: LogBench) -
 
     await journal.room()
 
-    assert len(journal.pending) <= PENDING_ENTRIES_MAX
+    assert journal.pending <= PENDING_ENTRIES_MAX
     await bench.finish(run, journal)
 
 
@@ -224,11 +250,13 @@ async def test_swept_events_are_gone_by_name(bench: LogBench) -> None:
     run_id = await bench.new_run()
     run, journal = await bench.claim(run_id)
     done = await bench.finish(run, journal, "a")
-    del journal  # and with it what memory still holds
+    del journal
+    await bench.forget()
     await bench.log.fold([run_id])
     later = bench.clock.now() + timedelta(days=30)
-    assert [run_id] == await bench.db.read(rows.expired, later, 10)
-    await bench.db.write(rows.delete_events, [run_id])
+    over = await bench.db.read(rows.ended, rows.Ended(0, RunId("")), later, 10)
+    assert [run_id] == [each.run_id for each in over]
+    assert await bench.db.write(rows.delete_ended, [run_id], later)
 
     with pytest.raises(Gone):
         await bench.log.reader(run_id, 0)

@@ -72,6 +72,53 @@ def test_what_another_has_is_not_there(ada: Client, bob: Client) -> None:
     assert [run["id"] for run in ada.ask("GET", "/v1/runs/")] == [run_id]
 
 
+TOOL = '''
+def peek(secret: str = "ada's") -> str:
+    """Peek.
+
+    Args:
+        secret (str): What it says.
+    """
+    return secret
+'''
+
+
+def test_tools_of_another_are_not_there(ada: Client, bob: Client) -> None:
+    """404 for every way to read, change, attach or run them; the same name is another tool for another actor."""
+    tool = ada.ask("POST", "/v1/tools/", {"source_code": TOOL})
+    agent = ada.agent(tools=["peek"], secrets={"A": "b"})
+    own = bob.agent()
+    for method, path, body in (
+        ("GET", f"/v1/tools/{tool['id']}", None),
+        ("PATCH", f"/v1/tools/{tool['id']}", {"description": "mine"}),
+        ("DELETE", f"/v1/tools/{tool['id']}", None),
+        ("GET", f"/v1/tools/?after={tool['id']}", None),
+        ("GET", f"/v1/agents/{agent}/tools", None),
+        ("PATCH", f"/v1/agents/{agent}/tools/attach/{tool['id']}", None),
+        ("PATCH", f"/v1/agents/{agent}/tools/detach/{tool['id']}", None),
+        ("PATCH", f"/v1/agents/{agent}/tools/approval/peek?requires_approval=true", None),
+        ("POST", f"/v1/agents/{agent}/tools/peek/run", {"args": {}}),
+        ("PATCH", f"/v1/agents/{agent}", {"secrets": {}}),
+        ("PATCH", f"/v1/agents/{own}/tools/attach/{tool['id']}", None),
+        ("PATCH", f"/v1/agents/{own}/tools/detach/{tool['id']}", None),
+        ("PATCH", f"/v1/agents/{own}", {"tool_ids": [tool["id"]]}),
+        ("POST", "/v1/agents/", {"model": "openai/story", "tools": ["peek"]}),
+        ("POST", "/v1/agents/", {"model": "openai/story", "tool_ids": [tool["id"]]}),
+    ):
+        refused = bob.refused(method, path, body)
+        assert refused.status_code == 404, f"{method} {path}: {refused.text}"
+    for path in (f"/v1/tools/?tool_ids={tool['id']}", "/v1/tools/?name=peek", "/v1/tools/?tool_types=custom"):
+        assert bob.ask("GET", path) == []
+    assert bob.ask("GET", "/v1/tools/count?tool_types=custom") == 0
+    assert bob.ask("POST", "/v1/tools/search", {"query": "peek"}) == []
+    mine = bob.ask("PUT", "/v1/tools/", {"source_code": TOOL.replace("ada's", "bob's")})
+    assert mine["id"] != tool["id"]
+    bob.ask("DELETE", f"/v1/tools/{mine['id']}")
+    ran = ada.ask("POST", f"/v1/agents/{agent}/tools/peek/run", {"args": {}})
+    assert (ran["status"], ran["func_return"]) == ("success", "ada's")
+    assert [each["key"] for each in ada.ask("GET", f"/v1/agents/{agent}")["secrets"]] == ["A"]
+
+
 def test_unknown_actors_are_refused(server: Server) -> None:
     """A user that does not exist is 404, a malformed one 400; nobody falls back to the default user."""
     with server.client(user_id="user-00000000-0000-4000-8000-00000000dead") as nobody:

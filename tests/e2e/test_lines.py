@@ -42,6 +42,38 @@ def test_many_messages_are_answered_in_order(client: Client) -> None:
     assert answers == [f"n{n}" for n in range(20)]
 
 
+def test_the_middle_of_a_line_can_be_cancelled(client: Client, model: StoryModel, mark: str) -> None:
+    """Lists show who waits behind whom; who is cancelled leaves, and those behind move up."""
+    agent = client.agent()
+    first = begun(client, agent, story({"text": ["a", {"gate": mark}]}, mark=f"{mark}-a"))
+    model.wait_asked(f"{mark}-a", said=1)
+    second, third, fourth = [begun(client, agent, story({"text": [f"n{n}"]}, mark=mark)) for n in range(3)]
+
+    def line() -> dict[str, str | None]:
+        active = client.ask("GET", f"/v1/runs/?active=true&agent_id={agent}")
+        return {run["id"]: run["waiting_for"] for run in active}
+
+    assert line() == {first: None, second: first, third: second, fourth: third}
+    path = f"/v1/agents/{agent}/messages/cancel"
+    assert client.ask("POST", path, {"run_ids": [third]}) == {third: "cancelled"}
+    assert line() == {first: None, second: first, fourth: second}
+    assert client.run(fourth)["line_position"] == 2
+    model.open(mark)
+    assert client.wait_status(fourth, "completed")["line_position"] == 0
+    assert len(model.asked_with(mark)) == 3
+
+
+def test_an_interrupt_reaches_a_silent_model(client: Client, model: StoryModel, mark: str) -> None:
+    """The new message is answered although the model of the first would have said nothing more for ever."""
+    agent = client.agent()
+    first = begun(client, agent, story({"text": ["so far ", {"silence": True}]}, mark=f"{mark}-a"))
+    model.wait_asked(f"{mark}-a", said=1)
+    frames = client.sent(agent, story({"text": ["now"]}, mark=mark), busy_policy="interrupt")
+    assert text_in(frames) == "now"
+    assert client.run(first)["status"] == "cancelled"
+    assert "so far " in [message.get("content") for message in model.asked_with(mark)[-1].body["messages"]]
+
+
 def test_an_idempotency_key_is_one_run(client: Client, model: StoryModel, mark: str) -> None:
     """The same key and body: the same run, in every mode; another body: 409."""
     agent = client.agent()

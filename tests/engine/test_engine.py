@@ -1,11 +1,16 @@
-"""The engine: no run is forgotten, doubled or kept for ever, whatever becomes of deliveries and owners."""
+"""The engine: no run is forgotten, doubled or kept for ever, whatever becomes of deliveries and owners.
+
+Every test runs on both backends of its queue: in memory with SQLite, and on Redis with PostgreSQL.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
 
-from tests.world import wait_for, wait_until, world
+import pytest
+from tests.services import RedisServer
+from tests.world import Place, wait_for, wait_until, world
 
 from runstead.domain.run import RunStatus
 from runstead.domain.run_machine import Claimed
@@ -16,11 +21,23 @@ from runstead.settings import Settings
 from runstead.store import commit as commits
 
 QUICK = Settings(drain_s=0.0, reconcile_s=0.02, lease_s=0.3)
+BACKENDS = ("embedded", pytest.param("scaled", marks=pytest.mark.slow))
 
 
-async def test_a_delivery_that_is_lost_is_made_up_for(tmp_path: Path) -> None:
+@pytest.fixture(params=BACKENDS)
+def place(request: pytest.FixtureRequest) -> Place:
+    """Where the engine's queue and its store are."""
+    if request.param == "embedded":
+        return Place()
+    redis: RedisServer = request.getfixturevalue("redis_server")
+    with redis.client() as client:
+        client.flushall()
+    return Place(request.getfixturevalue("postgres_store_url"), redis.url)
+
+
+async def test_a_delivery_that_is_lost_is_made_up_for(tmp_path: Path, place: Place) -> None:
     """A run that was admitted but never offered is found by the reconciler."""
-    async with world(tmp_path, ScriptedGateway([says("Found.")]), settings=QUICK) as w:
+    async with world(tmp_path, ScriptedGateway([says("Found.")]), settings=QUICK, place=place) as w:
         lost: list[str] = []
         admission = w.server.services.admission
         admission._dispatch = _swallow(lost)
@@ -38,10 +55,10 @@ def _swallow(lost: list[str]) -> Dispatch:
     return swallow
 
 
-async def test_a_delivery_that_comes_twice_does_no_harm(tmp_path: Path) -> None:
+async def test_a_delivery_that_comes_twice_does_no_harm(tmp_path: Path, place: Place) -> None:
     """The store lets one owner in; the model is asked once."""
     gateway = ScriptedGateway([says("Once.")])
-    async with world(tmp_path, gateway, settings=QUICK) as w:
+    async with world(tmp_path, gateway, settings=QUICK, place=place) as w:
         run_id = await w.begin(await w.agent(), "go")
         for _ in range(20):
             await w.server.engine.dispatch((await w.run(run_id)).id)
@@ -50,11 +67,11 @@ async def test_a_delivery_that_comes_twice_does_no_harm(tmp_path: Path) -> None:
         assert 1 == len(gateway.requests)
 
 
-async def test_a_long_run_keeps_its_lease(tmp_path: Path) -> None:
+async def test_a_long_run_keeps_its_lease(tmp_path: Path, place: Place) -> None:
     """A run that takes longer than a lease is not taken from a living owner."""
     more = asyncio.Event()
     gateway = ScriptedGateway([[more, *says("Late.")]])
-    async with world(tmp_path, gateway, settings=QUICK) as w:
+    async with world(tmp_path, gateway, settings=QUICK, place=place) as w:
         run_id = await w.begin(await w.agent(), "go")
         await wait_until(lambda: len(gateway.requests) == 1, "the model being asked")
         first = (await w.run(run_id)).lease_until
@@ -72,10 +89,10 @@ async def test_a_long_run_keeps_its_lease(tmp_path: Path) -> None:
         assert (RunStatus.COMPLETED, 1) == (run.status, run.epoch)
 
 
-async def test_a_run_of_a_dead_owner_is_taken_over(tmp_path: Path) -> None:
+async def test_a_run_of_a_dead_owner_is_taken_over(tmp_path: Path, place: Place) -> None:
     """An owner that renews nothing loses the run when its lease is over."""
     gateway = ScriptedGateway(lambda _: says("Taken over."))
-    async with world(tmp_path, gateway, settings=QUICK) as w:
+    async with world(tmp_path, gateway, settings=QUICK, place=place) as w:
         services = w.server.services
         admission = services.admission
         admission._dispatch = _swallow([])
@@ -96,11 +113,11 @@ async def test_a_run_of_a_dead_owner_is_taken_over(tmp_path: Path) -> None:
         assert run.epoch > dead.run.epoch
 
 
-async def test_a_cancel_reaches_a_run_that_waits_in_line(tmp_path: Path) -> None:
+async def test_a_cancel_reaches_a_run_that_waits_in_line(tmp_path: Path, place: Place) -> None:
     """Nobody owns it yet: it is claimed only to be ended, and the run before it goes on."""
     more = asyncio.Event()
     gateway = ScriptedGateway([[more, *says("First.")], says("Never asked.")])
-    async with world(tmp_path, gateway, settings=QUICK) as w:
+    async with world(tmp_path, gateway, settings=QUICK, place=place) as w:
         agent = await w.agent()
         first = await w.begin(agent, "one")
         second = await w.begin(agent, "two")
@@ -113,11 +130,11 @@ async def test_a_cancel_reaches_a_run_that_waits_in_line(tmp_path: Path) -> None
         assert 1 == len(gateway.requests)
 
 
-async def test_deleting_a_run_ends_it_first(tmp_path: Path) -> None:
+async def test_deleting_a_run_ends_it_first(tmp_path: Path, place: Place) -> None:
     """The model is hung up on; the run is gone; its messages stay."""
     never = asyncio.Event()
     gateway = ScriptedGateway([[never]])
-    async with world(tmp_path, gateway, settings=QUICK) as w:
+    async with world(tmp_path, gateway, settings=QUICK, place=place) as w:
         agent = await w.agent()
         run_id = await w.begin(agent, "go")
         await wait_until(lambda: len(gateway.requests) == 1, "the model being asked")

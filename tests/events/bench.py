@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,11 @@ from runstead.domain.event import AssistantSaid, Head, RunEvent, Stopped, Used
 from runstead.domain.run import Run, RunStatus, RunType, StopReason
 from runstead.domain.run_machine import Advanced, Change, Claimed, Finished, transition
 from runstead.domain.step import Usage
-from runstead.events.embedded import EmbeddedJournal, EmbeddedLog
-from runstead.events.log import Kind, Reader
+from runstead.events.embedded import EmbeddedLog
+from runstead.events.hot import HotStreams
+from runstead.events.journal import Pen
+from runstead.events.log import Journal, Kind, Reader
+from runstead.events.shared import SharedLog
 from runstead.ids import (
     DEFAULT_ORGANIZATION,
     DEFAULT_USER,
@@ -23,7 +27,9 @@ from runstead.ids import (
 from runstead.store import actors
 from runstead.store import commit as commits
 from runstead.store import events as rows
+from runstead.store.database import Database
 from runstead.store.migrate import migrate
+from runstead.store.postgres import PostgresDatabase
 from runstead.store.sqlite import SqliteDatabase
 
 
@@ -40,29 +46,61 @@ def said(text: str) -> AssistantSaid:
     return AssistantSaid(Head(MessageId("message-1"), ManualClock().now()), text)
 
 
-@dataclass
-class LogBench:
-    """A log over a store of its own."""
+@dataclass(frozen=True)
+class LogPlace:
+    """Where a log's events are: a database, and a Redis where there is one."""
 
-    db: SqliteDatabase
-    log: EmbeddedLog
-    clock: ManualClock
-    ids: CountingIds
+    url: str
+    redis_url: str = ""
 
     @classmethod
-    async def open(cls, folder: Path) -> LogBench:
-        """A bench whose data is in `folder`."""
-        path = folder / "runstead.db"
-        migrate(f"sqlite:///{path}")
-        db = SqliteDatabase(path)
-        clock = ManualClock()
+    def in_folder(cls, folder: Path) -> LogPlace:
+        """A place on SQLite."""
+        return cls(f"sqlite:///{folder / 'runstead.db'}")
+
+
+@dataclass
+class LogBench:
+    """A log over a store, as one process has it. Several may be open over one place."""
+
+    db: Database
+    log: EmbeddedLog | SharedLog
+    clock: ManualClock
+    ids: CountingIds
+    hot: HotStreams | None = None
+    running: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(cls, place: LogPlace) -> LogBench:
+        """A bench whose data is at `place`."""
+        await asyncio.to_thread(migrate, place.url)
+        clock, ids = ManualClock(), CountingIds()
+        if place.url.startswith("sqlite"):
+            db: Database = SqliteDatabase(Path(place.url.removeprefix("sqlite:///")))
+            made = cls(db, EmbeddedLog(db, encode), clock, ids)
+        else:
+            db = PostgresDatabase(place.url, pool_size=4)
+            hot = HotStreams(place.redis_url) if place.redis_url else None
+            made = cls(db, SharedLog(db, encode, hot), clock, ids, hot)
+        await made.log.open()
+        made.running = asyncio.create_task(made.log.run())
         await db.write(actors.ensure_defaults, clock.now())
-        return cls(db, EmbeddedLog(db, encode), clock, CountingIds())
+        return made
 
     async def close(self) -> None:
         """Close log and store."""
         await self.log.close()
+        if self.running is not None:
+            self.running.cancel()
+            await asyncio.wait({self.running})
         await self.db.close()
+
+    async def forget(self) -> None:
+        """Everything is written down, and nothing but the store has it."""
+        await self.log.flushed()
+        if self.hot is not None:
+            async with self.hot.following() as client:
+                await client.flushall()
 
     async def new_run(self) -> RunId:
         """A run as admission leaves it: created, with its first event in the log."""
@@ -81,20 +119,23 @@ class LogBench:
         await self.db.write(commits.insert, run, (), rows.EventRow(run.id, 1, 1, 0, b"pfirst"))
         return run.id
 
-    async def claim(self, run_id: RunId) -> tuple[Run, EmbeddedJournal]:
+    async def claim(self, run_id: RunId) -> tuple[Run, Pen]:
         """Own the run, taking it from whoever has it."""
         given = Claimed("tester", 15)
-        claim = await self.db.write(commits.claim, run_id, given, self.clock.now(), force=True)
+        claim = await self.db.write(
+            commits.claim, run_id, given, self.clock.now(), force=True, hot_id=self.log.hot_id
+        )
         assert claim is not None
-        return claim.run, self.log.journal(claim.run)
+        journal = await self.log.journal(claim)
+        return claim.run, journal
 
-    async def advance(self, run: Run, journal: EmbeddedJournal, *texts: str) -> Run:
+    async def advance(self, run: Run, journal: Journal, *texts: str) -> Run:
         """Commit that the run goes on, saying these."""
         after = transition(run, Advanced(), self.clock.now())
         await journal.commit(Change(after, events=tuple(said(text) for text in texts)))
         return after
 
-    async def finish(self, run: Run, journal: EmbeddedJournal, *texts: str) -> Run:
+    async def finish(self, run: Run, journal: Journal, *texts: str) -> Run:
         """Commit the run's end, saying these first."""
         after = transition(run, Finished(StopReason.END_TURN), self.clock.now())
         used = Used(Usage(), 0, run.id)

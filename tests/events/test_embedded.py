@@ -9,7 +9,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import pytest
 from sqlalchemy import Connection
-from tests.events.bench import LogBench, drained, encode, said
+from tests.events.bench import LogBench, LogPlace, drained, encode, said
+from tests.world import wait_until
 
 from runstead.errors import StaleEpoch, Unavailable
 from runstead.events.embedded import EmbeddedLog
@@ -28,6 +29,7 @@ class SlowStore:
         self.gate.set()
         self.reading = asyncio.Event()
         self.broken = False
+        self.refused = 0
 
     async def read(
         self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -43,6 +45,7 @@ class SlowStore:
     ) -> T:
         """Write, unless broken."""
         if self.broken:
+            self.refused += 1
             raise Unavailable("the disk is full")
         return await self._real.write(query, *args, **kwargs)
 
@@ -54,7 +57,7 @@ class SlowStore:
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[LogBench]:
     """A log over a store of its own."""
-    made = await LogBench.open(tmp_path)
+    made = await LogBench.open(LogPlace.in_folder(tmp_path))
     yield made
     await made.close()
 
@@ -77,8 +80,8 @@ async def test_what_is_said_while_the_store_is_read_is_not_missed(bench: LogBenc
     assert [2, 3, 4, 5] == [seq for seq, _ in await following]
 
 
-async def test_a_write_that_fails_costs_the_owner_the_run(bench: LogBench) -> None:
-    """After a failed append nothing more can be written, so that no gap can come to be; another owner goes on."""
+async def test_what_cannot_be_written_at_the_end_costs_the_owner_the_run(bench: LogBench) -> None:
+    """After an append that was given up nothing more can be written, so that no gap can come to be; another goes on."""
     store = SlowStore(bench.db)
     bench.log = EmbeddedLog(store, encode)
     run_id = await bench.new_run()
@@ -96,16 +99,32 @@ async def test_a_write_that_fails_costs_the_owner_the_run(bench: LogBench) -> No
     assert [1, 2, 3, 4] == [seq for seq, _ in await bench.read_all(run_id)]
 
 
-async def test_a_commit_that_fails_can_be_tried_again(bench: LogBench) -> None:
-    """A refused transaction gives its numbers back."""
+async def test_a_commit_waits_for_the_disk(bench: LogBench) -> None:
+    """While nothing can be written it is tried again, and stands once, under the same numbers."""
     store = SlowStore(bench.db)
     bench.log = EmbeddedLog(store, encode)
     run_id = await bench.new_run()
     run, journal = await bench.claim(run_id)
     store.broken = True
-    with pytest.raises(Unavailable):
-        await bench.finish(run, journal, "a")
+    finishing = asyncio.create_task(bench.finish(run, journal, "a"))
+    await wait_until(lambda: store.refused > 1, "two refusals")
     store.broken = False
-    await bench.finish(run, journal, "a")
+    await finishing
 
     assert [b"first", b"a", b"Stopped 3", b"Used 4"] == [data for _, data in await bench.read_all(run_id)]
+
+
+async def test_what_was_emitted_waits_for_the_disk(bench: LogBench) -> None:
+    """Events that could not be written are written when they can be, before what came after them."""
+    store = SlowStore(bench.db)
+    bench.log = EmbeddedLog(store, encode)
+    run_id = await bench.new_run()
+    run, journal = await bench.claim(run_id)
+    store.broken = True
+    journal.emit(said("a"))
+    await wait_until(lambda: store.refused > 1, "two refusals")
+    finishing = asyncio.create_task(bench.finish(run, journal, "b"))
+    store.broken = False
+    await finishing
+
+    assert [b"first", b"a", b"b", b"Stopped 4", b"Used 5"] == [d for _, d in await bench.read_all(run_id)]

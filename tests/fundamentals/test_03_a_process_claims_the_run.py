@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.events.bench import LogBench
+from tests.events.bench import LogBench, LogPlace
 
 from runstead.domain.run_machine import Claimed
 from runstead.store import commit as commits
@@ -14,7 +14,7 @@ MINE, OTHERS = Claimed("mine", 15), Claimed("others", 15)
 
 async def test_a_claim_counts_the_epoch_up(tmp_path: Path) -> None:
     """A new run has no owner and epoch 0; its first owner holds epoch 1."""
-    bench = await LogBench.open(tmp_path)
+    bench = await LogBench.open(LogPlace.in_folder(tmp_path))
     run_id = await bench.new_run()
 
     claim = await bench.db.write(commits.claim, run_id, MINE, bench.clock.now())
@@ -26,7 +26,7 @@ async def test_a_claim_counts_the_epoch_up(tmp_path: Path) -> None:
 
 async def test_a_living_owner_keeps_its_run(tmp_path: Path) -> None:
     """Nobody else may claim while the lease runs."""
-    bench = await LogBench.open(tmp_path)
+    bench = await LogBench.open(LogPlace.in_folder(tmp_path))
     run_id = await bench.new_run()
     await bench.db.write(commits.claim, run_id, MINE, bench.clock.now())
     bench.clock.advance(14.9)
@@ -37,7 +37,7 @@ async def test_a_living_owner_keeps_its_run(tmp_path: Path) -> None:
 
 async def test_a_lease_that_ran_out_is_free(tmp_path: Path) -> None:
     """A process that died does not keep its runs."""
-    bench = await LogBench.open(tmp_path)
+    bench = await LogBench.open(LogPlace.in_folder(tmp_path))
     run_id = await bench.new_run()
     await bench.db.write(commits.claim, run_id, MINE, bench.clock.now())
     bench.clock.advance(15.1)
@@ -51,7 +51,7 @@ async def test_a_lease_that_ran_out_is_free(tmp_path: Path) -> None:
 
 async def test_a_finished_run_is_nobodys(tmp_path: Path) -> None:
     """Final means final: not even by force."""
-    bench = await LogBench.open(tmp_path)
+    bench = await LogBench.open(LogPlace.in_folder(tmp_path))
     run_id = await bench.new_run()
     run, journal = await bench.claim(run_id)
     await bench.finish(run, journal)

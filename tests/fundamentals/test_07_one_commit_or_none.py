@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.events.bench import LogBench
+from tests.events.bench import LogBench, LogPlace
 from tests.world import world
 
 from runstead.domain.message import Message, Role, TextPart
@@ -20,7 +20,7 @@ from runstead.store import messages, runs
 
 async def test_an_old_owner_commits_nothing_at_all(tmp_path: Path) -> None:
     """A process that slept through its lease changes neither the run nor the transcript."""
-    bench = await LogBench.open(tmp_path)
+    bench = await LogBench.open(LogPlace.in_folder(tmp_path))
     run_id = await bench.new_run()
     old, journal = await bench.claim(run_id)
     await bench.claim(run_id)

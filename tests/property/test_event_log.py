@@ -12,11 +12,11 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
-from tests.events.bench import LogBench, said
+from tests.events.bench import LogBench, LogPlace, said
 
 from runstead.domain.run import Run
 from runstead.errors import Gone, StaleEpoch
-from runstead.events.embedded import EmbeddedJournal
+from runstead.events.journal import Pen
 from runstead.events.log import Entry, Reader
 from runstead.ids import RunId
 from runstead.store import events as rows
@@ -27,7 +27,7 @@ class Told:
     """What a run must be read as: every text that was accepted, in order, and who may write now."""
 
     run: Run
-    journal: EmbeddedJournal
+    journal: Pen
     texts: list[bytes] = field(default_factory=lambda: [b"first"])
     over: bool = False
     swept: bool = False
@@ -52,7 +52,7 @@ class EventLogMachine(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory()
-        self.bench = self.runner.run(LogBench.open(Path(self.folder.name)))
+        self.bench = self.runner.run(LogBench.open(LogPlace.in_folder(Path(self.folder.name))))
         self.told: dict[RunId, Told] = {}
         self.count = 0
 
@@ -123,7 +123,7 @@ class EventLogMachine(RuleBasedStateMachine):
             return
 
         async def take() -> None:
-            await self.bench.log.close()  # what was emitted before is durable: it stays
+            await self.bench.log.flushed()  # what was emitted before is durable: it stays
             old_run, old_journal = told.run, told.journal
             told.run, told.journal = await self.bench.claim(run_id)
             old_journal.emit(said("stale"))
@@ -156,8 +156,9 @@ class EventLogMachine(RuleBasedStateMachine):
 
         async def drop() -> None:
             later = self.bench.clock.now() + timedelta(days=8)
-            assert run_id in await self.bench.db.read(rows.expired, later, 1000)
-            await self.bench.db.write(rows.delete_events, [run_id])
+            over = await self.bench.db.read(rows.ended, rows.Ended(0, RunId("")), later, 1000)
+            assert run_id in [each.run_id for each in over]
+            assert await self.bench.db.write(rows.delete_ended, [run_id], later)
 
         self.runner.run(drop())
         told.swept = True

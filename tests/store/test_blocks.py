@@ -75,7 +75,7 @@ def test_a_block_is_nobody_elses(conn: Connection) -> None:
         blocks.find_by_label(conn, OTHER, agent().id, mine.label),
     ):
         assert found is None
-    assert blocks.find_blocks(conn, OTHER, [mine.id]) == []
+    assert blocks.keep_blocks(conn, OTHER, [mine.id]) == []
     assert blocks.list_blocks(conn, OTHER, BlockFilter(), Page()) == []
     assert blocks.blocks_of_agent(conn, OTHER, agent().id) == []
     assert blocks.blocks_of_agents(conn, OTHER, [agent().id]) == {agent().id: []}

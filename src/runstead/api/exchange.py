@@ -21,7 +21,7 @@ from runstead.domain.message import Message
 from runstead.domain.run import Run, RunRequest, RunType
 from runstead.domain.transcript import told
 from runstead.errors import Gone, ModelError, ModelErrorKind
-from runstead.ids import AgentId, ConversationId, UserId
+from runstead.ids import AgentId, ConversationId, RunId, UserId
 from runstead.runs.admit import NewRun
 from runstead.runs.wait import Outcome, outcome
 from runstead.store import messages
@@ -65,6 +65,7 @@ async def new_run(
         request=asked,
         idempotency_key=sending.key,
         body=await sending.request.body() if sending.key else b"",
+        busy_policy=body.busy_policy,
     )
 
 
@@ -74,7 +75,10 @@ async def wait_for_answer(
     """Make a run and answer when it is over."""
     new = await new_run(to, body, kind, body.request(), sending)
     run = await parts.admission.admit(new)
-    return blocking_answer(await outcome(parts.log, run.id))
+    try:
+        return blocking_answer(await outcome(parts.log, run.id))
+    except Gone as error:
+        raise expired(parts, run.id) from error
 
 
 async def stream_answer(
@@ -84,7 +88,10 @@ async def stream_answer(
     asked = body.request(stream_tokens=body.stream_tokens, include_pings=body.include_pings)
     new = await new_run(to, body, kind, asked, sending)
     run = await parts.admission.admit(replace(new, background=body.background))
-    reader = await parts.log.reader(run.id, 0)
+    try:
+        reader = await parts.log.reader(run.id, 0, lingers=not run.background)
+    except Gone as error:
+        raise expired(parts, run.id) from error
     return stream.response(reader, run.id, 0, feed(parts, body.include_pings))
 
 
@@ -93,12 +100,17 @@ async def follow(parts: Services, run: Run, after: int, asked: ResumeRequest) ->
     try:
         reader = await parts.log.reader(run.id, after)
     except Gone as error:
-        raise Gone(
-            f"Run was created more than {_duration(parts.settings.events_keep_s)} ago, and is now expired."
-            f" Its messages are still at /v1/runs/{run.id}/messages."
-        ) from error
+        raise expired(parts, run.id) from error
     wanted = asked.include_pings is not False
     return stream.response(reader, run.id, after, feed(parts, wanted, asked.batch_size))
+
+
+def expired(parts: Services, run_id: RunId) -> Gone:
+    """The error of a run that is over and whose events are no longer kept: it says where its messages are."""
+    return Gone(
+        f"Run was created more than {_duration(parts.settings.events_keep_s)} ago, and is now expired."
+        f" Its messages are still at /v1/runs/{run_id}/messages."
+    )
 
 
 def feed(parts: Services, include_pings: bool, batch_size: int | None = None) -> stream.Feed:
@@ -106,10 +118,10 @@ def feed(parts: Services, include_pings: bool, batch_size: int | None = None) ->
     return stream.Feed(
         parts.clock,
         parts.ids,
-        lambda: parts.log.released,
         parts.settings.keepalive_s,
         include_pings,
         max(batch_size or 0, stream.FRAMES_PER_WRITE_MAX),
+        parts.meter,
     )
 
 

@@ -15,6 +15,7 @@ from runstead.api.problems import install_problems
 from runstead.api.routes import (
     admin,
     agent_files,
+    agent_tools,
     agents,
     archival_memory,
     archives,
@@ -23,32 +24,40 @@ from runstead.api.routes import (
     compaction,
     conversations,
     core_memory,
+    feed,
     health,
     identities,
     messages,
+    metrics,
     models,
     providers,
     runs,
     steps,
     tags,
+    tools,
     transcript,
 )
 from runstead.api.services import Services
 
+# What a process tells that only works on runs.
+STATE_ROUTERS = (health.router, metrics.router)
 ROUTERS = (
-    health.router,
+    *STATE_ROUTERS,
     agents.router,
     agent_files.router,
+    agent_tools.router,
     core_memory.router,
     messages.router,
     compaction.router,
     conversations.router,
     chat.router,
+    feed.router,  # before `runs`, whose paths take any word for an id
     runs.router,
     steps.router,
     blocks.router,
     identities.router,
     tags.router,
+    tools.router,
     archival_memory.router,
     archives.router,
     models.router,
@@ -70,20 +79,22 @@ class Api(FastAPI):
 
 
 def create_api(services: Services) -> FastAPI:
-    """The application that serves these parts."""
+    """The application that serves these parts: the whole API, or only how the process is where it only works."""
+    serves = services.settings.serves
     app = Api(
         title="Runstead",
         version=__version__,
         summary="A self-hosted server for AI agents' runs.",
         redoc_url=None,
         docs_url=None,
+        openapi_url="/openapi.json" if serves else None,
         redirect_slashes=False,
     )
     app.state.services = services
     app.state.access = Access(services)
     install_problems(app)
     app.add_middleware(Edge, body_bytes_max=services.settings.body_bytes_max)
-    for router in ROUTERS:
+    for router in ROUTERS if serves else STATE_ROUTERS:
         # The routes themselves, not an inclusion of the router: that would match every request twice.
         app.router.routes.extend(router.routes)
     return app

@@ -12,8 +12,11 @@ from runstead.ids import Ids
 from runstead.llm.types import Gateway
 from runstead.runs.admit import Admission
 from runstead.runs.cancel import Cancellation
+from runstead.runs.feed import RunFeeds
 from runstead.settings import Settings
 from runstead.store.database import Database
+from runstead.telemetry import Meter
+from runstead.tools.workshop import Workshop
 
 
 class Lifecycle(Protocol):
@@ -38,4 +41,7 @@ class Services:
     admission: Admission
     cancellation: Cancellation
     lifecycle: Lifecycle
+    feeds: RunFeeds
+    workshop: Workshop
+    meter: Meter = field(default_factory=Meter)
     rendered_runs: RenderedRuns = field(default_factory=RenderedRuns)

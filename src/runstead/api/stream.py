@@ -8,7 +8,7 @@ re-attaches with its last number loses nothing.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 from starlette.responses import StreamingResponse
@@ -19,6 +19,7 @@ from runstead.domain.event import Ping
 from runstead.errors import Gone
 from runstead.events.log import Entry, Kind, Reader
 from runstead.ids import Ids, RunId
+from runstead.telemetry import Meter
 
 DONE = b"data: [DONE]\n\n"
 COME_BACK = b"retry: 1000\n\n"
@@ -33,23 +34,33 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """How one client wants to be told: with pings or without, how long silence may last, and until when."""
+    """How one client wants to be told: with pings or without, and how long silence may last."""
 
     clock: Clock
     ids: Ids
-    leaving: Callable[[], bool]
     keepalive_s: float
     include_pings: bool = True
     batch_max: int = FRAMES_PER_WRITE_MAX
+    meter: Meter = field(default_factory=Meter)
 
 
 def response(reader: Reader, run_id: RunId, after: int, feed: Feed) -> StreamingResponse:
     """A streaming answer that follows a run from number `after` on to its end."""
     return StreamingResponse(
-        frames(reader, run_id, after, feed),
+        _counted(frames(reader, run_id, after, feed), feed.meter),
         media_type="text/event-stream",
         headers={**_HEADERS, "x-run-id": run_id},
     )
+
+
+async def _counted(told: AsyncIterator[bytes], meter: Meter) -> AsyncIterator[bytes]:
+    """The same frames, while one more response is open."""
+    meter.move("runstead_streams_open", 1)
+    try:
+        async for joined in told:
+            yield joined
+    finally:
+        meter.move("runstead_streams_open", -1)
 
 
 async def frames(reader: Reader, run_id: RunId, after: int, feed: Feed) -> AsyncIterator[bytes]:
@@ -64,12 +75,25 @@ async def frames(reader: Reader, run_id: RunId, after: int, feed: Feed) -> Async
             seen = entries[-1].seq
             for joined in _writes(entries, feed):
                 yield joined
-        elif feed.leaving() and not reader.ended:
+        elif reader.released and not reader.ended:
             yield COME_BACK
             return
         elif feed.include_pings and not reader.ended:
             yield _keepalive(run_id, seen, feed)
     yield DONE
+
+
+def messages(source: AsyncIterator[bytes | None]) -> StreamingResponse:
+    """A streaming answer of JSON texts without numbers, each a frame; None ends it and tells the reader to come back."""
+    return StreamingResponse(_messages(source), media_type="text/event-stream", headers=_HEADERS)
+
+
+async def _messages(source: AsyncIterator[bytes | None]) -> AsyncIterator[bytes]:
+    async for text in source:
+        if text is None:
+            yield COME_BACK
+            return
+        yield b"data: %b\n\n" % text
 
 
 def _writes(entries: Sequence[Entry], feed: Feed) -> Iterator[bytes]:
@@ -117,7 +141,7 @@ async def _retold(reader: Reader, feed: Feed, tell: Callable[[Entry], list[bytes
         if entries:
             if texts := [text for entry in entries for text in tell(entry)]:
                 yield b"".join(b"data: %b\n\n" % text for text in texts)
-        elif feed.leaving() and not reader.ended:
+        elif reader.released and not reader.ended:
             return
         elif feed.include_pings and not reader.ended:
             yield b": still there\n\n"

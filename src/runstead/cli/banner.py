@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from urllib.parse import urlsplit, urlunsplit
 
@@ -22,6 +23,11 @@ def greeting(settings: Settings, *, keys: bool) -> str:
             f"  access  {_access(settings, keys=keys)}",
         ]
     )
+
+
+def one_of_several(settings: Settings) -> str:
+    """What a process says that serves beside others: one line."""
+    return f"Runstead {__version__} (process {os.getpid()}) is {LISTENING}{address(settings)}"
 
 
 def offer(settings: Settings, models: Sequence[ModelInfo]) -> str:

@@ -13,19 +13,17 @@ from argparse import Namespace
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import httpx
-
+from runstead.cli.agents.create import DEMO_MODEL, first_model
 from runstead.cli.child import child_server
+from runstead.cli.client import ApiClient
 from runstead.cli.paint import Paint, paint_for
 from runstead.cli.received import Event, Received, text_of
-from runstead.errors import CannotStart
-from runstead.settings import Settings, from_environment
+from runstead.settings import ClientSettings, from_environment
 
 Json = dict[str, Any]
 MESSAGE = "Tell me in a few sentences why an answer should survive a lost connection."
-DEMO_MODEL = "runstead/demo"
 PIECES_BEFORE_THE_CUT = 12
 AWAY_S = 0.5
 ANSWER_S_MAX = 600.0
@@ -35,11 +33,9 @@ FAILED = 1
 def run(given: Namespace) -> int:
     """Show it; gives 0 only where every event and every word came exactly once."""
     settings = from_environment()
-    with _folder(given.data_dir) as folder, child_server(folder) as url, _client(url, settings) as http:
-        try:
-            return Demonstration(http, paint_for(sys.stdout)).show(given.message or MESSAGE, given.model)
-        except httpx.HTTPError as error:
-            raise CannotStart(f"The connection to the server was lost: {error}.") from error
+    with _folder(given.data_dir) as folder, child_server(folder) as url:
+        with ApiClient(ClientSettings(url, settings.server_password), answer_s_max=ANSWER_S_MAX) as client:
+            return Demonstration(client, paint_for(sys.stdout)).show(given.message or MESSAGE, given.model)
 
 
 @contextmanager
@@ -51,26 +47,18 @@ def _folder(given: Path | None) -> Generator[Path]:
         yield Path(name)
 
 
-def _client(url: str, settings: Settings) -> httpx.Client:
-    password = settings.server_password
-    headers = {"Authorization": f"Bearer {password.reveal()}"} if password is not None else {}
-    # The way to a server on this machine never leads through a proxy.
-    return httpx.Client(base_url=url, headers=headers, timeout=ANSWER_S_MAX, trust_env=False)
-
-
 class Demonstration:
     """The story, told on standard output."""
 
-    def __init__(self, http: httpx.Client, paint: Paint) -> None:
-        self._http = http
+    def __init__(self, client: ApiClient, paint: Paint) -> None:
+        self._client = client
         self._paint = paint
         self._received = Received()
 
     def show(self, message: str, model: str | None) -> int:
-        """Tell it with this message; gives the exit code. Raises `CannotStart` where the server refuses a request."""
-        self._ask("GET", "/v1/health/")
-        handle = model or self._first_model()
-        agent = self._ask("POST", "/v1/agents/", json=_agent(handle))
+        """Tell it with this message; gives the exit code. Raises what `ApiClient` does."""
+        handle = model or first_model([str(each["handle"]) for each in self._client.models()])
+        agent = self._client.create_agent(_agent(handle))
         self._say("dim", f"agent  {agent['id']}")
         note = "  (a demonstration that ships, no real model)" if handle == DEMO_MODEL else ""
         self._say("dim", f"model  {handle}{note}")
@@ -80,10 +68,6 @@ class Demonstration:
             self._second_half()
         print()
         return self._verdict()
-
-    def _first_model(self) -> str:
-        handles = [str(model["handle"]) for model in self._ask("GET", "/v1/models/")]
-        return next((handle for handle in handles if handle != DEMO_MODEL), DEMO_MODEL)
 
     def _first_half(self, agent_id: str, message: str) -> None:
         body = {
@@ -111,11 +95,8 @@ class Demonstration:
             self._print_piece(event, "green")
 
     def _stream(self, path: str, body: Json) -> Generator[Event]:
-        with self._http.stream("POST", path, json=body) as response:
-            if response.is_error:
-                response.read()
-            _check(response)
-            yield from self._received.take(response.iter_lines())
+        with closing(self._client.stream(path, body)) as events:
+            yield from self._received.kept(events)
 
     def _print_piece(self, event: Event, colour: str) -> None:
         if event.text:
@@ -123,8 +104,8 @@ class Demonstration:
 
     def _verdict(self) -> int:
         received = self._received
-        steps = self._ask("GET", f"/v1/runs/{received.run_id}/steps")
-        usage = self._ask("GET", f"/v1/runs/{received.run_id}/usage")
+        steps = self._client.steps(received.run_id)
+        usage = self._client.run(received.run_id)["usage"]
         wrong = [*received.faults(), *received.errors()]
         stored = self._stored_answer()
         if stored != received.answer():
@@ -143,13 +124,8 @@ class Demonstration:
         return 0
 
     def _stored_answer(self) -> str:
-        messages = self._ask("GET", f"/v1/runs/{self._received.run_id}/messages", params={"order": "asc"})
+        messages = cast("list[Json]", self._client.messages(self._received.run_id))
         return "".join(text_of(each) for each in messages if each["message_type"] == "assistant_message")
-
-    def _ask(self, method: str, path: str, **given: Any) -> Any:
-        response = self._http.request(method, path, **given)
-        _check(response)
-        return response.json()
 
     def _say(self, colour: str, text: str) -> None:
         print(self._paint(colour, text), flush=True)
@@ -162,11 +138,3 @@ def _agent(handle: str) -> Json:
         "include_base_tools": False,
         "memory_blocks": [{"label": "persona", "value": "You answer in plain sentences, without lists."}],
     }
-
-
-def _check(response: httpx.Response) -> None:
-    if response.is_error:
-        request = response.request
-        raise CannotStart(
-            f"The server refused {request.method} {request.url.path} ({response.status_code}): {response.text}"
-        )

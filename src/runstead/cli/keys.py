@@ -12,39 +12,26 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from runstead.cli.folder import make_folder, settings_of
+from runstead.cli.screen import json_line, table
 from runstead.clock import Clock, SystemClock
 from runstead.domain.actor import ApiKey
-from runstead.errors import CannotStart
 from runstead.ids import DEFAULT_USER, RandomIds, UserId
-from runstead.settings import Settings, from_environment
+from runstead.settings import Settings
 from runstead.store import actors, keys
 from runstead.store.database import Database
 from runstead.store.migrate import migrate
 from runstead.store.sqlite import SqliteDatabase
 
+HEAD = ("ID", "NAME", "BEGINS", "USER", "MAY", "MADE", "USED", "REVOKED")
+
 
 def run(given: Namespace) -> int:
     """Do the action that was named. Raises `NotFound` for an unknown user or key."""
-    settings = from_environment(data_dir=given.data_dir, database_url=None if given.data_dir is None else "")
-    _make_folder(settings)
+    settings = settings_of(given)
+    make_folder(settings)
     migrate(settings.database)
     return asyncio.run(_with_database(given, settings))
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as columns of text, each as wide as its widest cell."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _make_folder(settings: Settings) -> None:
-    try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise CannotStart(
-            f"The data folder {settings.data_dir} cannot be made ({error.strerror}); choose another with --data-dir."
-        ) from error
 
 
 async def _with_database(given: Namespace, settings: Settings) -> int:
@@ -65,19 +52,48 @@ async def _act(given: Namespace, db: Database, clock: Clock) -> None:
             key, text = await db.write(
                 keys.create_key, user, given.name, admin=given.admin, ids=RandomIds(), now=clock.now()
             )
-            print(f"{text}\nThis is {key.name!r} ({key.id}), for {key.user_id}. It is not shown again.")
+            _show(
+                given,
+                key,
+                f"{text}\nThis is {key.name!r} ({key.id}), for {key.user_id}. It is not shown again.",
+                text,
+            )
         case "list":
-            print(_listing(await db.read(keys.list_keys)))
+            _list(given, await db.read(keys.list_keys))
         case _:
             key = await db.write(keys.revoke_key, given.key_id, clock.now())
-            print(f"{key.name!r} ({key.id}) is revoked.")
+            _show(given, key, f"{key.name!r} ({key.id}) is revoked.")
 
 
-def _listing(found: Sequence[ApiKey]) -> str:
-    if not found:
-        return "There are no keys. Make one with `runstead keys create NAME`."
-    head = ("ID", "NAME", "BEGINS", "USER", "MAY", "MADE", "USED", "REVOKED")
-    return table([head, *(_row(key) for key in found)])
+def _list(given: Namespace, found: Sequence[ApiKey]) -> None:
+    if given.json:
+        for key in found:
+            json_line(_document(key))
+    elif found:
+        table(HEAD, [_row(key) for key in found])
+    else:
+        print("There are no keys. Make one with `runstead keys create NAME`.")
+
+
+def _show(given: Namespace, key: ApiKey, told: str, text: str | None = None) -> None:
+    """Say what became of one key. `text` is the key itself, which only its maker is shown."""
+    if given.json:
+        json_line(_document(key) | ({} if text is None else {"key": text}))
+    else:
+        print(told)
+
+
+def _document(key: ApiKey) -> dict[str, object]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "begins": key.hint,
+        "user_id": key.user_id,
+        "admin": key.admin,
+        "created_at": key.created_at,
+        "last_used_at": key.last_used_at,
+        "revoked_at": key.revoked_at,
+    }
 
 
 def _row(key: ApiKey) -> tuple[str, ...]:

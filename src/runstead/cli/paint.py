@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TextIO
 
+from runstead.settings import colourless
+
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 
@@ -21,5 +23,5 @@ class Paint:
 
 
 def paint_for(stream: TextIO) -> Paint:
-    """The right paint for where it goes."""
-    return Paint(colours=stream.isatty())
+    """The right paint for where it goes; plain where NO_COLOR is set."""
+    return Paint(colours=stream.isatty() and not colourless())

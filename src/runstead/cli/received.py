@@ -45,20 +45,17 @@ class Received:
 
     def take(self, lines: Iterable[str]) -> Iterator[Event]:
         """Read a connection's lines; yields each event once it is complete. `done` is set by the end of the run."""
-        number = ""
-        for line in lines:
-            name, _, value = line.partition(": ")
-            if name == "id":
-                number = value
-            elif name == "data" and value == DONE:
+        return self.kept(events_in(lines))
+
+    def kept(self, events: Iterable[Event | None]) -> Iterator[Event]:
+        """Keep what comes over a connection, and pass it on."""
+        for event in events:
+            if event is None:
                 self.done = True
                 return
-            elif name == "data" and number:
-                event = Event(int(number), cast("Json", orjson.loads(value)))
-                number = ""
-                self.run_id = str(event.body["run_id"])
-                self.events.append(event)
-                yield event
+            self.run_id = str(event.body["run_id"])
+            self.events.append(event)
+            yield event
 
     def faults(self) -> list[str]:
         """What is wrong with the sequence, in words; empty where nothing was lost or repeated."""
@@ -79,6 +76,40 @@ class Received:
     def errors(self) -> list[str]:
         """What the run said went wrong."""
         return [str(event.body.get("message")) for event in self.events if event.kind == "error_message"]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownCall:
+    """A tool call, or the piece of one that an event brings: what it does not bring is empty."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+def calls_of(message: Json) -> list[ShownCall]:
+    """The calls of a message, or the piece of one."""
+    given: object = message.get("tool_calls") or message.get("tool_call") or []
+    listed = cast("list[Json]", given if isinstance(given, list) else [given])
+    return [
+        ShownCall(*(str(each.get(name) or "") for name in ("tool_call_id", "name", "arguments")))
+        for each in listed
+    ]
+
+
+def events_in(lines: Iterable[str]) -> Iterator[Event | None]:
+    """The events in a connection's lines, each once it is complete; None is the end of the run."""
+    number = ""
+    for line in lines:
+        name, _, value = line.partition(": ")
+        if name == "id":
+            number = value
+        elif name == "data" and value == DONE:
+            yield None
+            return
+        elif name == "data" and number:
+            yield Event(int(number), cast("Json", orjson.loads(value)))
+            number = ""
 
 
 def text_of(message: Json) -> str:

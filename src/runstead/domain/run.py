@@ -53,6 +53,14 @@ class StopReason(StrEnum):
     CONTEXT_WINDOW_OVERFLOW = "context_window_overflow_in_system_prompt"
 
 
+class BusyPolicy(StrEnum):
+    """What becomes of a message to an agent or conversation that a run is working for."""
+
+    WAIT = "wait"  # it stands in line
+    REFUSE = "refuse"  # it is not taken
+    INTERRUPT = "interrupt"  # all that is before it ends
+
+
 class RunType(StrEnum):
     """Which operation made the run; shown in its metadata."""
 
@@ -91,9 +99,9 @@ class Run:
     """One run as it is stored.
 
     `epoch` 0: nobody has owned it yet. `owner` and `lease_until` say who works on it, until when unless renewed.
-    `last_seq` is the number of its newest event that was in the log at its last commit. `commits` counts its commits;
-    no event beyond `reserved_seq` was given to anybody; `hot_id` names the Redis that its newest events are in, if any.
-    Durations in nanoseconds.
+    `last_seq` is the number of its newest event that was in the log at its last commit. `commits` counts its owners'
+    commits; no event beyond `reserved_seq` was given to anybody; `hot_id` names the Redis that its newest events are
+    in, if any. Durations in nanoseconds.
     """
 
     id: RunId

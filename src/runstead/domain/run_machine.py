@@ -125,11 +125,11 @@ def _apply(run: Run, given: RunInput, now: datetime) -> Run:
                 updated_at=now,
             )
         case Advanced():
-            return replace(_used(run, given), updated_at=now)
+            return replace(_used(run, given), commits=run.commits + 1, updated_at=now)
         case CancelRequested():
             return replace(run, cancel_requested_at=run.cancel_requested_at or now, updated_at=now)
         case HandedOver():
-            return replace(run, owner=None, lease_until=None, updated_at=now)
+            return replace(run, commits=run.commits + 1, owner=None, lease_until=None, updated_at=now)
         case Finished():
             return _finish(run, given, now)
         case _:
@@ -153,6 +153,7 @@ def _finish(run: Run, given: Finished, now: datetime) -> Run:
         metadata["result"] = dict(given.result)
     return replace(
         _used(run, given),
+        commits=run.commits + 1,
         status=final_status(given.reason),
         stop_reason=given.reason,
         metadata=metadata,

@@ -46,7 +46,10 @@ class StepStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a run. Times in nanoseconds; `attempt` counts from 1, higher where another began again."""
+    """One step of a run. Times in nanoseconds; `attempt` counts from 1, higher where another began again.
+
+    `begun_calls` are the ids of its calls that were begun and must not be begun again (`ToolSpec.on_interrupt`).
+    """
 
     id: StepId
     run_id: RunId | None
@@ -69,6 +72,7 @@ class Step:
     request_id: str | None = None
     feedback: str | None = None
     tags: tuple[str, ...] = ()
+    begun_calls: tuple[str, ...] = ()
 
     def ended(self, status: StepStatus, stop_reason: str | None) -> Step:
         """The same step, over."""

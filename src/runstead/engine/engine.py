@@ -1,14 +1,15 @@
 """The engine: docket delivers "this run has work", the store decides who does it, and a reconciler forgets nothing.
 
-A delivery is only a hint. One that is lost, doubled or late does no harm: claims are fenced, and every `reconcile_s` all
-runs that have work and no living owner are offered again. docket is imported when the engine starts, not before: the port
-is open by then.
+A delivery is only a hint, and over once its runs are claimed. One that is lost, doubled or late does no harm: claims are
+fenced, and every `reconcile_s` all runs that have work and no living owner are claimed by whoever has a place. Where the
+queue is away, runs are begun in the process that admitted them. docket is imported when the engine starts, not before: the
+port is open by then.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from importlib import import_module
@@ -16,11 +17,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from runstead.clock import Clock
 from runstead.engine.owner import Executor, Owner
+from runstead.engine.process import is_dead, own_name
+from runstead.errors import Unavailable
 from runstead.events.log import EventLog
+from runstead.events.signals import Signals
 from runstead.ids import Ids, RunId
 from runstead.loop.hold import Interrupt
 from runstead.settings import Settings
 from runstead.store import runs
+from runstead.store.agreed_clock import AgreedClock
 from runstead.store.database import Database
 from runstead.telemetry import log
 
@@ -29,14 +34,24 @@ if TYPE_CHECKING:
 
 RENEWALS_PER_LEASE = 3
 DUE_RUNS_MAX = 500
-DELIVERIES_MAX = 10_000
 FOLD_EVERY_S = 1.0
+# A queue that is shared: so many runs a delivery, so many deliveries at once that wait for a place here and not elsewhere.
+SHARED_RUNS_PER_DELIVERY = 4
+SHARED_DELIVERIES_MAX = 32
+DELIVERIES_MAX = 10_000
+# With a shared queue: a process that holds fewer runs begins what it admits itself, where the client's connection is too.
+OWN_RUNS_FIRST = 50
+DELIVERY_S = 1.0
+QUEUE_RETRY_S = 1.0
+QUEUE_CLOSE_S = 3.0
+# After the store was away, owners renew what they have before anybody takes it from them.
+GRACE_S = 2.0
 
 _log = log("engine")
 
 
 class Engine:
-    """Works on runs, in this process."""
+    """Works on runs, in this process, or only sees to it that others do (`settings.works` False)."""
 
     def __init__(
         self,
@@ -46,38 +61,49 @@ class Engine:
         clock: Clock,
         ids: Ids,
         executor: Executor,
+        signals: Signals,
     ) -> None:
         self._settings = settings
         self._db = db
+        self._events = events
         self._clock = clock
         self._ids = ids
-        name = "process-" + ids.uuid()
+        self._signals = signals
         self.owner = Owner(
-            name, settings.lease_s, settings.runs_max, db, events, clock, executor, self.dispatch
+            own_name(ids), settings.lease_s, settings.runs_max, db, events, clock, executor, self.dispatch
         )
+        self._queue: Docket | None = None
+        self._group: asyncio.TaskGroup | None = None
         self._offered: list[RunId] = []
         self._offer = asyncio.Event()
         self._stop = asyncio.Event()
+        self._store_lost = False
+        self._grace_until_ns = 0
         self.drained = asyncio.Event()
 
     async def run(self) -> None:
-        """Work until `stop` is called, then let go of everything in order."""
+        """Work until `shut_down` is called, then let go of everything in order."""
         docket = await asyncio.to_thread(import_module, "docket")
-        async with AsyncExitStack() as stack:
-            url = f"memory://{self.owner.name}"
-            queue = await stack.enter_async_context(
-                docket.Docket(name="runstead", url=url, execution_ttl=timedelta(0))
-            )
-            queue.register(self._work)
-            worker = await stack.enter_async_context(
-                docket.Worker(
-                    queue,
-                    concurrency=DELIVERIES_MAX,
-                    redelivery_timeout=timedelta(seconds=self._settings.lease_s),
-                    schedule_automatic_tasks=False,
-                )
-            )
-            await self._serve(cast("Docket", queue), worker)
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            queueing = group.create_task(self._queue_for_ever(docket))
+            chores = [
+                group.create_task(self._every(0, self._deliver)),
+                group.create_task(self._every(self._settings.lease_s / RENEWALS_PER_LEASE, self._renew)),
+                group.create_task(self._every(FOLD_EVERY_S, self.owner.fold_ended)),
+                group.create_task(self._every(0, self._hear)),
+            ]
+            if self._settings.works:
+                chores.append(group.create_task(self._every(self._settings.reconcile_s, self.reconcile)))
+            await self._stop.wait()
+            left = await self.owner.drain(self._settings.drain_s)
+            if left:
+                _log.info("handed over", runs=left)
+            self.drained.set()
+            queueing.cancel()
+            await asyncio.wait({queueing}, timeout=QUEUE_CLOSE_S)
+            for task in (queueing, *chores):
+                task.cancel()
 
     async def dispatch(self, run_id: RunId) -> None:
         """Say that a run has work. Runs that come while a delivery is being made go out together in the next one."""
@@ -87,8 +113,9 @@ class Engine:
     async def stop(self, run_id: RunId, *, force: bool) -> None:
         """See to it that a run whose cancel is written ends."""
         if force:
-            await self.owner.work(run_id, force=True)
+            await self.owner.take(run_id)
         elif not self.owner.interrupt(run_id, Interrupt.CANCEL):
+            await self._signals.tell(run_id)
             await self.dispatch(run_id)
 
     def shut_down(self) -> None:
@@ -96,50 +123,136 @@ class Engine:
         self._stop.set()
 
     async def reconcile(self) -> int:
-        """Offer every run that has work and no living owner. Gives how many."""
-        due = await self._db.read(runs.due_runs, self._clock.now(), DUE_RUNS_MAX)
-        for run_id in due:
-            await self.dispatch(run_id)
+        """Claim runs that have work and no living owner, as many as there are places for. Gives how many were tried."""
+        try:
+            if self._store_lost:
+                await self._renew()
+            if self._clock.monotonic_ns() < self._grace_until_ns:
+                return 0
+            await self._bury_the_dead()
+            places = min(self.owner.places, DUE_RUNS_MAX)
+            due = await self._db.read(runs.due_runs, self._clock.now(), places) if places else []
+        except Unavailable:
+            self._store_lost = True
+            raise
+        await self._begin(due)
         return len(due)
 
-    async def _work(self, run_ids: list[str]) -> None:
-        """One delivery: work on each of its runs, side by side."""
-        async with asyncio.TaskGroup() as group:
-            for run_id in run_ids:
-                group.create_task(self.owner.work(RunId(run_id)))
+    async def _bury_the_dead(self) -> None:
+        """Runs of processes that this machine knows to be dead need not wait for the end of their leases."""
+        owners = await self._db.read(runs.owners)
+        if dead := [name for name in owners if name != self.owner.name and is_dead(name)]:
+            _log.warning("owners are dead", owners=len(dead))
+            await self._db.write(runs.disown, dead)
 
-    async def _deliver(self, queue: Docket) -> None:
+    async def _renew(self) -> None:
+        try:
+            if isinstance(self._clock, AgreedClock):
+                await self._clock.agree(self._db)
+            await self.owner.renew()
+        except Unavailable:
+            self._store_lost = True
+            raise
+        if self._store_lost:
+            self._store_lost = False
+            self._grace_until_ns = self._clock.monotonic_ns() + int(GRACE_S * 1e9)
+
+    async def _work(self, run_ids: list[str]) -> None:
+        """One delivery: claim its runs. What is claimed goes on when the delivery is over."""
+        await self._begin([RunId(run_id) for run_id in run_ids])
+
+    async def _begin(self, run_ids: Sequence[RunId]) -> None:
+        assert self._group is not None, "the engine runs"
+        await asyncio.gather(*(self.owner.begin(run_id, self._group) for run_id in run_ids))
+
+    async def _hear(self) -> None:
+        """End the work on runs that others want to end."""
+        async for run_id in self._signals.heard():
+            self.owner.interrupt(run_id, Interrupt.CANCEL)
+
+    async def _deliver(self) -> None:
         """Hand what was offered to the queue, for ever."""
         while True:
             await self._offer.wait()
             self._offer.clear()
             some, self._offered = self._offered, []
-            # A key of its own: whether two deliveries are one is for the claim to decide, not for the queue.
-            await queue.add(self._work, key=f"runs:{self._ids.uuid()}")(list[str](some))
+            if self._settings.redis_url and self._settings.works:
+                here = max(0, OWN_RUNS_FIRST - self.owner.held)
+                self._begin_here(some[:here])
+                some = some[here:]
+            size = SHARED_RUNS_PER_DELIVERY if self._settings.redis_url else len(some)
+            for start in range(0, len(some), size or 1):
+                batch = some[start : start + size]
+                if not await self._queued(batch) and self._settings.works:
+                    self._begin_here(batch)
 
-    async def _serve(self, queue: Docket, worker: Any) -> None:
-        async with asyncio.TaskGroup() as group:
-            serving = group.create_task(worker.run_forever())
-            every = self._settings.lease_s / RENEWALS_PER_LEASE
-            chores = [
-                group.create_task(self._every(0, lambda: self._deliver(queue))),
-                group.create_task(self._every(every, self.owner.renew)),
-                group.create_task(self._every(FOLD_EVERY_S, self.owner.fold_ended)),
-                group.create_task(self._every(self._settings.reconcile_s, self.reconcile)),
-            ]
-            await self._stop.wait()
-            left = await self.owner.drain(self._settings.drain_s)
-            if left:
-                _log.info("handed over", runs=left)
-            self.drained.set()
-            for task in (serving, *chores):
-                task.cancel()
+    def _begin_here(self, run_ids: Sequence[RunId]) -> None:
+        assert self._group is not None, "the engine runs"
+        if run_ids:
+            self._group.create_task(self._begin(run_ids))
+
+    async def _queued(self, run_ids: Sequence[RunId]) -> bool:
+        """Give one delivery to the queue; False where it is not there."""
+        queue = self._queue
+        if queue is None or self._events.missing is not None:
+            return False
+        try:
+            async with asyncio.timeout(DELIVERY_S):
+                # A key of its own: whether two deliveries are one is for the claim to decide, not for the queue.
+                await queue.add(self._work, key=f"runs:{self._ids.uuid()}")(list[str](run_ids))
+        except Exception as error:  # noqa: BLE001 - the run is begun here instead, and found by whoever reconciles
+            _log.warning("queue did not take a delivery", error=type(error).__name__)
+            return False
+        return True
+
+    async def _queue_for_ever(self, docket: Any) -> None:
+        """Be connected with the queue and work on what it delivers; after a failure again.
+
+        docket's worker takes a cancel for a wish to end in order and returns: whether to go on is asked, not concluded.
+        """
+        while not self._stop.is_set():
+            try:
+                await self._be_delivered(docket)
+            except Exception as error:  # noqa: BLE001 - the queue is away; runs are found without it
+                _log.warning("queue is away", error=type(error).__name__)
+            finally:
+                self._queue = None
+            if not self._stop.is_set():
+                await asyncio.sleep(QUEUE_RETRY_S)
+
+    async def _be_delivered(self, docket: Any) -> None:
+        shared = self._settings.redis_url
+        async with AsyncExitStack() as stack:
+            queue = await stack.enter_async_context(
+                docket.Docket(
+                    name="runstead", url=shared or f"memory://{self.owner.name}", execution_ttl=timedelta(0)
+                )
+            )
+            queue.register(self._work)
+            self._queue = cast("Docket", queue)
+            if not self._settings.works:
+                await asyncio.Event().wait()
+            worker = await stack.enter_async_context(
+                docket.Worker(
+                    queue,
+                    name=self.owner.name,
+                    concurrency=SHARED_DELIVERIES_MAX if shared else DELIVERIES_MAX,
+                    redelivery_timeout=timedelta(seconds=self._settings.lease_s),
+                    reconnection_delay=timedelta(seconds=QUEUE_RETRY_S),
+                    schedule_automatic_tasks=False,
+                )
+            )
+            await worker.run_forever()
 
     async def _every(self, seconds: float, chore: Callable[[], Any]) -> None:
         """Do a chore now and every so many seconds; its failure is logged and does not end the others."""
         while True:
             try:
                 await chore()
+            except Unavailable as error:
+                _log.warning("chore waits", error=error.detail)
+                await asyncio.sleep(QUEUE_RETRY_S / 2)
             except Exception as error:  # noqa: BLE001 - the next time may go well
                 _log.error("chore failed", chore=repr(chore), exc_info=error)
+                await asyncio.sleep(QUEUE_RETRY_S / 2)
             await asyncio.sleep(seconds)

@@ -1,7 +1,8 @@
 """This process as an owner of runs: it claims, works, renews its leases, and lets go.
 
 The store decides who owns a run; everything here acts on what it said. A claim that fails is no error: somebody else has
-the run, or it is not its turn. When a run ends, the next of its lane is offered.
+the run, or it is not its turn. When a run ends, the next of its lane is offered. A store that is away is waited for: a run
+that cannot be written on is left as it is, never failed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Protocol
 from runstead.clock import Clock
 from runstead.domain.run import Run
 from runstead.domain.run_machine import Change, Claimed, HandedOver, transition
-from runstead.errors import StaleEpoch
+from runstead.errors import StaleEpoch, Unavailable
 from runstead.events.log import EventLog
 from runstead.ids import RunId
 from runstead.loop.hold import Hold, Interrupt
@@ -24,6 +25,8 @@ from runstead.store.database import Database
 from runstead.telemetry import log
 
 FOLDED_MAX = 50
+# How long handing over may take, once the time to drain is over; then the runs are left to their leases.
+HAND_OVER_S = 5.0
 
 _log = log("engine")
 
@@ -61,7 +64,9 @@ class Owner:
         self._clock = clock
         self._executor = executor
         self._offer = offer
-        self._places = asyncio.Semaphore(runs_max)
+        self._runs_max = runs_max
+        self._taken = 0
+        self._free = asyncio.Condition()
         self._holds: dict[RunId, Hold] = {}
         self._ended: list[RunId] = []
         self._stopping = False
@@ -73,32 +78,76 @@ class Owner:
         """How many runs are being worked on."""
         return len(self._holds)
 
-    async def work(self, run_id: RunId, *, force: bool = False) -> None:
-        """Claim a run and work on it to its end. Returns at once where it may not be claimed."""
-        if force:
-            await self._work(run_id, force=True)
-            return
-        async with self._places:
-            if not self._stopping:
-                await self._work(run_id, force=False)
+    @property
+    def places(self) -> int:
+        """How many more could be."""
+        return 0 if self._stopping else max(0, self._runs_max - self._taken)
 
-    async def _work(self, run_id: RunId, *, force: bool) -> None:
+    async def begin(self, run_id: RunId, group: asyncio.TaskGroup) -> None:
+        """Claim a run, as soon as there is a place for it, and work on it in `group`.
+
+        Returns once it is claimed, or cannot be.
+        """
+        async with self._free:
+            await self._free.wait_for(lambda: self._taken < self._runs_max)
+            self._taken += 1
+        hold = None
+        try:
+            hold = None if self._stopping else await self._claim(run_id, force=False)
+        finally:
+            if hold is None:
+                await self._give_place_back()
+        if hold is not None:
+            group.create_task(self._work_in_place(hold))
+
+    async def take(self, run_id: RunId) -> None:
+        """Take a run from whoever has it, and work on it to its end."""
+        if (hold := await self._claim(run_id, force=True)) is not None:
+            await self._work(hold)
+
+    async def _work_in_place(self, hold: Hold) -> None:
+        try:
+            await self._work(hold)
+        finally:
+            await self._give_place_back()
+
+    async def _give_place_back(self) -> None:
+        async with self._free:
+            self._taken -= 1
+            self._free.notify()
+
+    async def _claim(self, run_id: RunId, *, force: bool) -> Hold | None:
         claimed = Claimed(self.name, self._lease_s)
-        claim = await self._db.write(commits.claim, run_id, claimed, self._clock.now(), force=force)
-        if claim is None:
-            return
-        hold = Hold(claim.run, self._events.journal(claim.run), claim.committed_seq)
+        try:
+            claim = await self._db.write(
+                commits.claim, run_id, claimed, self._clock.now(), force=force, hot_id=self._events.hot_id
+            )
+            if claim is None:
+                return None
+            hold = Hold(claim.run, await self._events.journal(claim))
+        except StaleEpoch:  # somebody else took it just now
+            return None
+        except Unavailable as error:
+            _log.warning("run cannot be claimed", run_id=run_id, error=error.detail)
+            return None
+        except Exception as error:  # noqa: BLE001 - the run is found again by whoever reconciles
+            _log.error("run could not be claimed", run_id=run_id, exc_info=error)
+            return None
         if (before := self._holds.get(run_id)) is not None:
             before.interrupt(Interrupt.LOST)
         self._holds[run_id] = hold
         self._idle.clear()
         if self._stopping:
             hold.interrupt(Interrupt.HAND_OVER)
+        return hold
+
+    async def _work(self, hold: Hold) -> None:
         try:
             await self._execute(hold)
         finally:
-            if self._holds.get(run_id) is hold:
-                del self._holds[run_id]
+            self._events.lay_down(hold.journal)
+            if self._holds.get(hold.run.id) is hold:
+                del self._holds[hold.run.id]
             if not self._holds:
                 self._idle.set()
         await self._settle(hold.run)
@@ -111,29 +160,44 @@ class Owner:
         return hold is not None
 
     async def renew(self) -> None:
-        """Renew every lease; runs that have another owner meanwhile are dropped."""
+        """Renew every lease; runs that have another owner meanwhile are dropped, those that shall end are told so."""
         if not self._holds:
             return
         until = self._clock.now() + timedelta(seconds=self._lease_s)
         before = dict(self._holds)
-        mine = await self._db.write(runs.renew_leases, self.name, until)
+        mine = await self._db.write(runs.renew_leases, self.name, list(before), until)
         for run_id, hold in before.items():
-            if mine.get(run_id) != hold.run.epoch and self._holds.get(run_id) is hold:
+            if self._holds.get(run_id) is not hold:
+                continue
+            still = mine.get(run_id)
+            if still is None or still.epoch != hold.run.epoch:
                 hold.interrupt(Interrupt.LOST)
+            elif still.cancel_requested:
+                hold.interrupt(Interrupt.CANCEL)
 
     async def drain(self, drain_s: float) -> int:
         """Claim no more; give what is held so long to end, then hand the rest over. Gives how many were handed over."""
         self._stopping = True
-        try:
-            async with asyncio.timeout(drain_s):
-                await self._idle.wait()
-        except TimeoutError:
-            pass
+        if await self._idle_within(drain_s):
+            return 0
         left = list(self._holds.values())
         for hold in left:
             hold.interrupt(Interrupt.HAND_OVER)
-        await self._idle.wait()
+        if not await self._idle_within(HAND_OVER_S):
+            _log.warning("runs are left to their leases", runs=len(self._holds))
+            for hold in list(self._holds.values()):
+                hold.journal.lose()
+                hold.interrupt(Interrupt.LOST)
+            await self._idle_within(HAND_OVER_S)
         return len(left)
+
+    async def _idle_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def _execute(self, hold: Hold) -> None:
         try:
@@ -142,6 +206,8 @@ class Owner:
                 await self._hand_over(hold)
         except StaleEpoch:
             _log.warning("run has another owner", run_id=hold.run.id, epoch=hold.run.epoch)
+        except Unavailable as error:
+            _log.warning("run is left", run_id=hold.run.id, error=error.detail)
         except Exception as error:  # noqa: BLE001 - ends the run as failed, with the cause in the log
             _log.error("run broke", run_id=hold.run.id, exc_info=error)
             await self._break(hold, error)
@@ -161,13 +227,17 @@ class Owner:
         """What follows a run's end: its lane's next is offered, its events are packed."""
         if self._stopping or not run.status.final:
             return
-        following = await self._db.read(runs.head_of_lane, run.lane)
+        self._ended.append(run.id)
+        try:
+            following = await self._db.read(runs.head_of_lane, run.lane)
+        except Unavailable:  # whoever reconciles finds it
+            return
         if following is not None:
             await self._offer(following)
-        self._ended.append(run.id)
 
     async def fold_ended(self) -> None:
         """Pack the events of what ended since the last time, a bounded number of runs a commit."""
         while self._ended:
-            some, self._ended = self._ended[:FOLDED_MAX], self._ended[FOLDED_MAX:]
+            some = self._ended[:FOLDED_MAX]
             await self._events.fold(some)
+            del self._ended[: len(some)]

@@ -13,7 +13,7 @@ An event's text is made once, when it gets its number, by the `Encoder` that the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -22,6 +22,7 @@ from runstead.domain.event import RunEvent
 from runstead.domain.run import Run
 from runstead.domain.run_machine import Change
 from runstead.ids import RunId
+from runstead.store.commit import Claim
 
 
 class Kind(StrEnum):
@@ -43,6 +44,26 @@ class Entry:
     data: bytes
     frame: bytes | None = None
 
+    @classmethod
+    def of_line(cls, seq: int, line: bytes) -> Entry:
+        """The event that a kept line stands for: its kind's letter, then its JSON."""
+        return cls(seq, Kind(chr(line[0])), line[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Events of one run to add to a hot log, by its owner number `epoch`. `anew`: whatever it holds of the run is of no use.
+
+    Entries up to `stored_seq` are in the store too and need not stay. `over`: these are the run's last.
+    """
+
+    run_id: RunId
+    epoch: int
+    entries: Sequence[Entry]
+    stored_seq: int
+    anew: bool = False
+    over: bool = False
+
 
 # None: this event is not for this run's readers (its request asks for other message types); it gets no number.
 Encoder = Callable[[RunEvent, Run, int], "tuple[Kind, bytes] | None"]
@@ -52,8 +73,13 @@ class Journal(Protocol):
     """The pen of a run's owner. Numbers are given here, under the owner's epoch."""
 
     @property
-    def last_seq(self) -> int:
-        """The number of the newest event given to this journal."""
+    def inherited(self) -> Sequence[Entry]:
+        """What owners before said after their last commit: it is part of none, and may have been read."""
+        ...
+
+    @property
+    def void(self) -> int:
+        """How many numbers from here on owners before may have given out for events that are lost."""
         ...
 
     def emit(self, event: RunEvent) -> None:
@@ -65,7 +91,14 @@ class Journal(Protocol):
         ...
 
     async def commit(self, change: Change) -> None:
-        """Write a change and its events, after all emitted before, in one commit. Raises `StaleEpoch`, nothing written."""
+        """Write a change and its events, after all emitted before, in one commit. Raises `StaleEpoch`, nothing written.
+
+        While the store is away it is tried again, until the journal is lost.
+        """
+        ...
+
+    def lose(self) -> None:
+        """Nothing more is taken: the run is no longer this owner's."""
         ...
 
 
@@ -77,10 +110,15 @@ class Reader(Protocol):
         """Whether there is nothing more: the run is over (or deleted) and its last event was given."""
         ...
 
+    @property
+    def released(self) -> bool:
+        """Whether it is told to go, where it stands: this process stops."""
+        ...
+
     async def next(self, timeout_s: float | None) -> Sequence[Entry]:
         """The events after the last given, as many as are ready.
 
-        None when `timeout_s` passed, the log has ended, or all readers were released.
+        Empty when `timeout_s` passed, the log has ended, or all readers were released.
         """
         ...
 
@@ -88,16 +126,37 @@ class Reader(Protocol):
 class EventLog(Protocol):
     """All runs' events."""
 
-    def journal(self, run: Run) -> Journal:
-        """The pen for a run that was just claimed; `run.last_seq` is its newest event."""
+    @property
+    def hot_id(self) -> str | None:
+        """Which hot log new events go to; None where there is none, or it cannot be reached."""
+        ...
+
+    @property
+    def missing(self) -> str | None:
+        """What this log was given and cannot reach, for a person to read; None where all is there."""
+        ...
+
+    async def journal(self, claim: Claim) -> Journal:
+        """The pen for a run that was just claimed. Raises `StaleEpoch` where it has another owner by now."""
+        ...
+
+    def lay_down(self, journal: Journal) -> None:
+        """The pen's owner writes no more with it: the run is over, or another goes on with it. Nothing more is taken."""
         ...
 
     def announce(self, run_id: RunId, first: Entry) -> None:
         """A run was admitted with this first event, which is durable: readers need not ask the store for it."""
         ...
 
-    async def reader(self, run_id: RunId, after: int) -> Reader:
-        """A reader that has everything up to number `after`. Raises `NotFound`, or `Gone` where the events were swept."""
+    async def open(self) -> None:
+        """Look whether what it needs is there; it works also where it is not."""
+        ...
+
+    async def reader(self, run_id: RunId, after: int, *, lingers: bool = False) -> Reader:
+        """A reader that has everything up to number `after`. One that `lingers` is let go last: it cannot come back.
+
+        Raises `NotFound`, or `Gone` where the events were swept.
+        """
         ...
 
     async def fold(self, run_ids: Sequence[RunId]) -> None:
@@ -105,18 +164,33 @@ class EventLog(Protocol):
         ...
 
     @property
-    def released(self) -> bool:
-        """Whether readers are told to go: this process stops."""
+    def lingering(self) -> int:
+        """How many readers there are that cannot come back, and whose run another process may go on with."""
         ...
 
-    def release(self) -> None:
-        """Let every reader go, where it stands: it can come back with its number, here or elsewhere."""
+    def release(self, *, lingering: bool = True) -> None:
+        """Let every reader go, where it stands: it can come back with its number, here or elsewhere.
+
+        Those that linger are let go only where `lingering` says so.
+        """
         ...
 
     def forget(self, run_id: RunId) -> None:
         """The run was deleted: end its readers."""
         ...
 
+    async def sizes(self) -> Mapping[str, float]:
+        """How much of the log is where, by name."""
+        ...
+
+    async def run(self) -> None:
+        """What the log does beside reading and writing, for as long as the server runs."""
+        ...
+
+    async def flushed(self) -> None:
+        """Wait until everything that was emitted is kept."""
+        ...
+
     async def close(self) -> None:
-        """Write what was emitted."""
+        """Write what was emitted, then take no more."""
         ...

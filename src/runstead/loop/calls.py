@@ -1,6 +1,7 @@
 """The tools an answer asks for: each is run, and its return committed, once. A return that is committed is never made again.
 
 A call in flight when its process died is run again by who goes on; the call's id is given to the tool as an idempotency key.
+Where the tool says `on_interrupt: fail`, a commit says that the call begins before it does, and it is never begun again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from runstead.domain.step import Step, StepStatus
 from runstead.domain.tool import ToolOutcome
 from runstead.ids import Ids, MessageId
 from runstead.loop.hold import Interrupt, Interrupted
+from runstead.loop.together import side_by_side
 from runstead.loop.turn import Turn
 from runstead.store import steps as step_rows
 from runstead.store.database import Database
@@ -23,6 +25,10 @@ from runstead.tools.registry import Toolbox, ToolContext
 
 DENIED_TEXT = "Error: request to call tool denied. User reason: "
 CANCELLED_TEXT = "The run was cancelled before this call came to an end."
+INTERRUPTED_TEXT = (
+    "The call was interrupted and may have taken effect; it was not run again."
+    " Find out what it did before you call it again."
+)
 
 
 class Caller:
@@ -35,7 +41,22 @@ class Caller:
         self._ids = ids
 
     async def run(self, turn: Turn, calls: OpenCalls) -> bool:
-        """Run what is ready, in the order it was asked for. True: the run is over with it."""
+        """Run what is ready, side by side where that is allowed; returns are committed in the order that was asked for.
+
+        True: the run is over with it.
+        """
+        if not turn.together(calls.ready):
+            return await self._in_order(turn, calls)
+        async with side_by_side(
+            lambda call: self._tools.run(call, self._context(turn, call)), calls.ready
+        ) as begun:
+            turn.begun = begun
+            try:
+                return await self._in_order(turn, calls)
+            finally:
+                turn.begun = {}
+
+    async def _in_order(self, turn: Turn, calls: OpenCalls) -> bool:
         began_ns = self._clock.monotonic_ns()
         end = turn.ends_with(calls.request.tool_calls)
         if end is None and turn.run.step_count >= turn.run.request.max_steps:
@@ -43,7 +64,7 @@ class Caller:
         for left in range(len(calls.ready), 0, -1):
             call = calls.ready[-left]
             try:
-                outcome = await turn.hold.work(self._tools.run(call, self._context(turn, call)))
+                outcome = await self._outcome(turn, calls, call)
             except Interrupted as interrupted:
                 if interrupted.why is not Interrupt.CANCEL:
                     raise
@@ -92,6 +113,30 @@ class Caller:
         """End the run, and give every open call the return that it was cancelled."""
         await self._cancelled(turn, calls, (*calls.ready, *calls.waiting))
 
+    async def _come_of(self, turn: Turn, call: ToolCall) -> ToolOutcome:
+        """What comes of one call; one that breaks a rule of the agent's is refused."""
+        if call.id in turn.begun:
+            return await turn.begun[call.id]
+        if (refused := turn.refuses(call.name)) is not None:
+            return ToolOutcome("error", refused)
+        return await self._tools.run(call, self._context(turn, call))
+
+    async def _outcome(self, turn: Turn, calls: OpenCalls, call: ToolCall) -> ToolOutcome:
+        """Run one call. Raises `Interrupted`."""
+        if self._tools.runs_once(call.name) and not await self._begin(turn, calls, call):
+            return ToolOutcome("error", INTERRUPTED_TEXT)
+        return await turn.hold.work(self._come_of(turn, call))
+
+    async def _begin(self, turn: Turn, calls: OpenCalls, call: ToolCall) -> bool:
+        """Commit that a call begins. False where it was begun before, by an attempt that died before its return."""
+        step = await self._step_of(calls)
+        if step is None or call.id in step.begun_calls:
+            return False
+        begun = replace(step, begun_calls=(*step.begun_calls, call.id))
+        await turn.advance(Advanced(), steps=(begun,))
+        turn.hold.check()
+        return True
+
     def _context(self, turn: Turn, call: ToolCall) -> ToolContext:
         return ToolContext(
             user_id=turn.run.user_id,
@@ -100,6 +145,7 @@ class Caller:
             call_id=call.id,
             blocks=turn.blocks,
             now=self._clock.now(),
+            stored=turn.stored,
         )
 
     async def _cancelled(self, turn: Turn, calls: OpenCalls, left: tuple[ToolCall, ...]) -> None:
@@ -109,15 +155,18 @@ class Caller:
 
     async def _ended(self, calls: OpenCalls, began_ns: int, end: StopReason | None) -> tuple[Step, ...]:
         """The step these calls belong to, over."""
-        step_id = calls.request.step_id
-        found = None
-        if step_id is not None:
-            found = await self._db.read(step_rows.find_step, calls.request.user_id, step_id)
+        found = await self._step_of(calls)
         if found is None:
             return ()
         tools_ns = (found.tools_ns or 0) + self._clock.monotonic_ns() - began_ns
         reason = found.stop_reason if end is None else end.value
         return (replace(found, tools_ns=tools_ns).ended(StepStatus.SUCCESS, reason),)
+
+    async def _step_of(self, calls: OpenCalls) -> Step | None:
+        """The step that asked for these calls, as it was last committed."""
+        if calls.request.step_id is None:
+            return None
+        return await self._db.read(step_rows.find_step, calls.request.user_id, calls.request.step_id)
 
     def _message(self, turn: Turn, calls: OpenCalls, call: ToolCall, outcome: ToolOutcome) -> Message:
         result = ToolReturn(call.id, call.name, outcome.status, outcome.text, outcome.stdout, outcome.stderr)

@@ -34,12 +34,11 @@ class Interrupted(Exception):
 
 
 class Hold:
-    """One claimed run. `run` is replaced as commits change it; `committed_seq` tells deltas that belong to no commit."""
+    """One claimed run. `run` is replaced as commits change it."""
 
-    def __init__(self, run: Run, journal: Journal, committed_seq: int) -> None:
+    def __init__(self, run: Run, journal: Journal) -> None:
         self.run = run
         self.journal = journal
-        self.committed_seq = committed_seq
         self._why: asyncio.Future[Interrupt] = asyncio.get_running_loop().create_future()
 
     def interrupt(self, why: Interrupt) -> None:

@@ -10,7 +10,6 @@ from runstead.domain.event import Failed, Stopped, Used
 from runstead.domain.run import StopReason
 from runstead.domain.run_machine import Change, Finished, transition
 from runstead.errors import ModelError, NotFound, RunsteadError, StaleEpoch
-from runstead.events.log import EventLog
 from runstead.ids import Ids
 from runstead.llm.types import Gateway
 from runstead.loop.calls import Caller
@@ -33,11 +32,8 @@ _PENDING_TEXT = (
 class AgentLoop:
     """Executes runs."""
 
-    def __init__(
-        self, db: Database, log: EventLog, gateway: Gateway, tools: Toolbox, clock: Clock, ids: Ids
-    ) -> None:
+    def __init__(self, db: Database, gateway: Gateway, tools: Toolbox, clock: Clock, ids: Ids) -> None:
         self._db = db
-        self._log = log
         self._clock = clock
         self._ids = ids
         self._tools = tools
@@ -74,13 +70,13 @@ class AgentLoop:
 
     async def _turn(self, hold: Hold) -> Turn:
         known = self._history.known(hold.run.lane)
-        loaded = await self._db.read(load_turn, hold.run, known.messages)
+        loaded = await self._db.read(load_turn, hold.run, known.messages, self._tools.shipped)
         seen = self._history.take_in(hold.run.lane, loaded)
-        return Turn(hold, loaded.agent, loaded.blocks, seen, self._clock)
+        return Turn(hold, loaded, seen, self._clock)
 
     async def _go(self, turn: Turn) -> None:
         if turn.run.epoch > 1:
-            await disown(turn, self._log, self._clock, self._ids)
+            await disown(turn, self._clock, self._ids)
         if turn.run.cancel_requested_at is not None:
             turn.hold.interrupt(Interrupt.CANCEL)
         while not await self._next(turn):
@@ -99,14 +95,13 @@ class AgentLoop:
         if calls is not None:
             return await self._caller.run(turn, calls)
         if turn.run.request.compact:
-            await self._compactor.compact(turn, self._tools.specs(turn.agent, ()))
+            await self._compactor.compact(turn, self._tools.specs(turn.agent, (), turn.stored))
             await turn.finish(Finished(StopReason.END_TURN))
             return True
         if turn.run.step_count >= turn.run.request.max_steps:
             await turn.finish(Finished(StopReason.MAX_STEPS))
             return True
-        specs = self._tools.specs(turn.agent, turn.run.request.client_tools)
-        await self._compactor.make_room(turn, specs)
+        await self._compactor.make_room(turn, turn.offered(self._tools))
         return await self._stepper.step(turn)
 
     async def _still_pending(self, turn: Turn) -> None:

@@ -1,12 +1,15 @@
-"""What an attempt that died left in the log: said to readers, but part of no commit. It is kept, marked, and disowned.
+"""What an attempt that died left behind: said to readers, but part of no commit. It is kept, marked, and disowned.
 
 Reads the log's JSON, because the process that knew the objects is gone: `id`, `message_type` and the text are all it needs.
+Where the hot log was lost together with the owner, words are lost, but no number is used twice: what may have been read is
+filled with pings, and the attempt is named by the id that it must have had.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -16,9 +19,11 @@ from runstead.domain.event import Ping
 from runstead.domain.message import Mark, Message, Part, ReasoningPart, Role, TextPart
 from runstead.domain.run_machine import Advanced
 from runstead.domain.step import Step, StepStatus, Usage
-from runstead.events.log import Entry, EventLog, Kind
-from runstead.ids import Ids, MessageId, StepId
+from runstead.events.log import Entry, Kind
+from runstead.ids import Ids, MessageId, StepId, attempt_message_id
 from runstead.loop.turn import Turn
+
+FILLED_AT_ONCE = 256
 
 
 @dataclass(slots=True)
@@ -31,60 +36,67 @@ class _Said:
     pieces: int = 0
 
 
-async def disown(turn: Turn, log: EventLog, clock: Clock, ids: Ids) -> None:
+async def disown(turn: Turn, clock: Clock, ids: Ids) -> None:
     """Mark what no commit holds as abandoned, in the transcript and, for readers, in the log. Nothing to do is fine."""
-    hold = turn.hold
-    if hold.run.last_seq <= hold.committed_seq:
+    journal = turn.hold.journal
+    said = _gather(journal.inherited)
+    void = journal.void
+    if not said and not void:
         return
-    reader = await log.reader(hold.run.id, hold.committed_seq)
-    entries: list[Entry] = []
-    while not entries or entries[-1].seq < hold.run.last_seq:
-        more = await reader.next(timeout_s=0)
-        if not more:
-            break
-        entries += more
-    said = _gather(entries)
-    if not said:
-        return
-    now, run = clock.now(), hold.run
-    messages: list[Message] = []
-    steps: list[Step] = []
-    for message_id, each in said.items():
-        step_id = each.step_id or StepId("step-" + ids.uuid())
-        parts: list[Part] = [ReasoningPart(each.reasoning)] if each.reasoning else []
-        parts += [TextPart(each.text)] if each.text else []
-        messages.append(
-            Message(
-                id=message_id,
-                user_id=run.user_id,
-                agent_id=run.agent_id,
-                conversation_id=run.conversation_id,
-                run_id=run.id,
-                step_id=step_id,
-                role=Role.ASSISTANT,
-                created_at=now,
-                parts=tuple(parts),
-                mark=Mark.ABANDONED,
-                in_context=False,
-            )
-        )
-        steps.append(
-            Step(
-                id=step_id,
-                run_id=run.id,
-                user_id=run.user_id,
-                agent_id=run.agent_id,
-                created_at=now,
-                model_handle=run.request.override_model or turn.agent.model,
-                status=StepStatus.FAILED,
-                usage=Usage(0, each.pieces),
-                error_type="abandoned",
-                attempt=run.epoch - 1,
-            )
-        )
-    ping = Ping("ping-" + ids.uuid(), now, tuple(said), run.epoch)
+    for number in range(void):
+        journal.emit(Ping("ping-" + ids.uuid(), clock.now()))
+        if number % FILLED_AT_ONCE == 0:
+            await journal.room()
+    now, run = clock.now(), turn.run
+    superseded = list(said)
+    unheard = attempt_message_id(run.id, run.epoch - 1, run.step_count)
+    if void and unheard not in said:
+        superseded.append(unheard)
+    steps = [_step(turn, each.step_id or StepId("step-" + ids.uuid()), each, now) for each in said.values()]
+    messages = [
+        _message(turn, message_id, step.id, each, now)
+        for (message_id, each), step in zip(said.items(), steps, strict=True)
+    ]
+    ping = Ping("ping-" + ids.uuid(), now, tuple(superseded), run.epoch)
     usage = sum((step.usage for step in steps), Usage())
     await turn.advance(Advanced(usage), messages=tuple(messages), steps=tuple(steps), events=(ping,))
+
+
+def _message(turn: Turn, message_id: MessageId, step_id: StepId, said: _Said, now: datetime) -> Message:
+    """What an attempt said, as the transcript keeps it: marked, and not shown to the model."""
+    run = turn.run
+    parts: list[Part] = [ReasoningPart(said.reasoning)] if said.reasoning else []
+    parts += [TextPart(said.text)] if said.text else []
+    return Message(
+        id=message_id,
+        user_id=run.user_id,
+        agent_id=run.agent_id,
+        conversation_id=run.conversation_id,
+        run_id=run.id,
+        step_id=step_id,
+        role=Role.ASSISTANT,
+        created_at=now,
+        parts=tuple(parts),
+        mark=Mark.ABANDONED,
+        in_context=False,
+    )
+
+
+def _step(turn: Turn, step_id: StepId, said: _Said, now: datetime) -> Step:
+    """The step that an attempt was, with what is known of its cost: a piece a token."""
+    run = turn.run
+    return Step(
+        id=step_id,
+        run_id=run.id,
+        user_id=run.user_id,
+        agent_id=run.agent_id,
+        created_at=now,
+        model_handle=run.request.override_model or turn.agent.model,
+        status=StepStatus.FAILED,
+        usage=Usage(0, said.pieces),
+        error_type="abandoned",
+        attempt=run.epoch - 1,
+    )
 
 
 def _gather(entries: Sequence[Entry]) -> dict[MessageId, _Said]:

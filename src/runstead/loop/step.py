@@ -12,12 +12,12 @@ from typing import cast
 
 from runstead.clock import Clock
 from runstead.domain.event import Ping, RunEvent
-from runstead.domain.message import Mark, Message, Role
+from runstead.domain.message import Mark, Message, Role, TextPart
 from runstead.domain.run import StopReason
 from runstead.domain.run_machine import Advanced, Finished
 from runstead.domain.step import Step, StepStatus, Usage
 from runstead.errors import ModelError, ModelErrorKind
-from runstead.ids import Ids, MessageId, StepId
+from runstead.ids import Ids, MessageId, StepId, attempt_message_id
 from runstead.llm.types import CallDelta, Delta, Gateway, ModelRequest, ReasoningDelta, TextDelta
 from runstead.loop.answer import Answer
 from runstead.loop.context import request_of, tokens_of_request
@@ -26,6 +26,7 @@ from runstead.loop.turn import Turn
 from runstead.tools.registry import Toolbox
 
 ROOM_EVERY_PIECES = 64
+OWED_TEXT = "[A rule of this agent] Your turn is not over. Before it ends, call: "
 
 _STOP_BY_KIND = {
     ModelErrorKind.INSUFFICIENT_CREDITS: StopReason.INSUFFICIENT_CREDITS,
@@ -74,8 +75,7 @@ class Stepper:
     def _begin(self, turn: Turn) -> Asking:
         now, run = self._clock.now(), turn.run
         step_id = StepId("step-" + self._ids.uuid())
-        specs = self._tools.specs(turn.agent, run.request.client_tools)
-        request = request_of(turn.agent, run, turn.blocks, turn.messages, specs)
+        request = request_of(turn.agent, run, turn.blocks, turn.messages, turn.offered(self._tools))
         info = self._gateway.model(request.model)
         step = Step(
             id=step_id,
@@ -89,7 +89,7 @@ class Stepper:
             attempt=run.epoch,
         )
         base = Message(
-            id=MessageId("message-" + self._ids.uuid()),
+            id=attempt_message_id(run.id, run.epoch, run.step_count),
             user_id=run.user_id,
             agent_id=run.agent_id,
             conversation_id=run.conversation_id,
@@ -123,6 +123,9 @@ class Stepper:
         if message.tool_calls:
             return await self._called(turn, asking, message, usage, ttft_ns)
         cut = finish is not None and finish.reason == "length"
+        if not cut and (owed := turn.owes()):
+            await self._not_yet(turn, asking, message, owed)
+            return False
         reason = StopReason.MAX_TOKENS_EXCEEDED if cut else StopReason.END_TURN
         step = self._timed(asking, usage).ended(StepStatus.SUCCESS, reason.value)
         error = _cut_off() if cut else None
@@ -133,6 +136,22 @@ class Stepper:
             events=events,
         )
         return True
+
+    async def _not_yet(self, turn: Turn, asking: Asking, message: Message, owed: tuple[str, ...]) -> None:
+        """Commit an answer that would end the turn too early, and tell the model what a rule still asks for."""
+        usage = asking.answer.finish.usage if asking.answer.finish is not None else Usage()
+        step = self._timed(asking, usage).ended(StepStatus.SUCCESS, None)
+        note = replace(
+            message,
+            id=MessageId("message-" + self._ids.uuid()),
+            role=Role.USER,
+            created_at=self._clock.now(),
+            parts=(TextPart(OWED_TEXT + ", ".join(owed)),),
+            step_id=None,
+        )
+        events = () if turn.run.request.stream_tokens else turn.told([message])
+        given = Advanced(usage, 1, self._ttft_ns(turn, asking))
+        await turn.advance(given, messages=(message, note), steps=(step,), events=events)
 
     async def _called(
         self, turn: Turn, asking: Asking, message: Message, usage: Usage, ttft_ns: int | None

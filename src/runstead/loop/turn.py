@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runstead.clock import Clock
-from runstead.domain.agent import Agent, Block
+from runstead.domain import tool_rules
+from runstead.domain.agent import Block
 from runstead.domain.event import Failed, RunEvent, Stopped, Used
 from runstead.domain.message import Message, ToolCall
 from runstead.domain.pending import OpenCalls, open_in
@@ -16,19 +17,27 @@ from runstead.domain.run import Run, StopReason
 from runstead.domain.run_machine import Advanced, Change, Finished, transition
 from runstead.domain.step import Step
 from runstead.domain.tokens import tokens_of
+from runstead.domain.tool import ToolSpec
+from runstead.domain.tool_rules import Called
 from runstead.domain.transcript import told_all
 from runstead.ids import MessageId
 from runstead.loop.history import Seen
 from runstead.loop.hold import Hold
+from runstead.loop.rules import returned_in
+from runstead.loop.together import Begun
+from runstead.store.turns import LoadedTurn
+from runstead.tools.registry import Toolbox
 
 
 class Turn:
     """One run being worked on."""
 
-    def __init__(self, hold: Hold, agent: Agent, blocks: tuple[Block, ...], seen: Seen, clock: Clock) -> None:
+    def __init__(self, hold: Hold, loaded: LoadedTurn, seen: Seen, clock: Clock) -> None:
         self.hold = hold
-        self.agent = agent
-        self.blocks = blocks
+        self.agent = loaded.agent
+        self.blocks = loaded.blocks
+        self.stored = loaded.stored
+        self.begun: Begun = {}
         self.messages: list[Message] = list(seen.messages)
         self.messages_tokens = seen.tokens
         self.context_tokens: int | None = None
@@ -44,17 +53,62 @@ class Turn:
         return open_in(self.messages)
 
     def asks(self, name: str) -> tuple[bool, bool]:
-        """Of a tool's name: whether a person must approve it, and whether the client runs it."""
+        """Of a tool's name: whether a person must approve it, and whether the client runs it.
+
+        A call that breaks a rule is nobody's to answer: it is refused.
+        """
+        if self.refuses(name) is not None:
+            return False, False
         client = any(tool.name == name for tool in self.run.request.client_tools)
         return self.agent.has_rule("requires_approval", name) and not client, client
 
+    def offered(self, tools: Toolbox) -> tuple[ToolSpec, ...]:
+        """The tools that the model is told of now: those that the agent's rules let it call."""
+        specs = tools.specs(self.agent, self.run.request.client_tools, self.stored)
+        if not tool_rules.order_matters(self.agent.tool_rules):
+            return specs
+        may = tool_rules.allowed(self.agent.tool_rules, self._tool_names, self._called())
+        return tuple(spec for spec in specs if spec.name in may)
+
+    def refuses(self, name: str) -> str | None:
+        """Why a rule does not let this tool be called now, in words for the model; None where it may be."""
+        rules = self.agent.tool_rules
+        if not tool_rules.order_matters(rules):
+            return None
+        return tool_rules.refusal(rules, self._tool_names, self._called(), name)
+
+    def owes(self) -> tuple[str, ...]:
+        """The tools that must still be called before the turn may end."""
+        rules = self.agent.tool_rules
+        if not tool_rules.order_matters(rules):
+            return ()
+        return tool_rules.owed(rules, self._tool_names, self._called())
+
+    def together(self, calls: Sequence[ToolCall]) -> bool:
+        """Whether these calls may be run side by side: their makers said so, and no rule asks for an order."""
+        if len(calls) < 2 or tool_rules.order_matters(self.agent.tool_rules):
+            return False
+        return all((tool := self.stored.get(call.name)) is not None and tool.parallel for call in calls)
+
     def ends_with(self, calls: Sequence[ToolCall]) -> StopReason | None:
         """Why the run ends after these calls; None where the model goes on."""
-        for call in calls:
-            if self.agent.has_rule("exit_loop", call.name):
-                said = call.name == self.run.request.assistant_tool_name
-                return StopReason.END_TURN if said else StopReason.TOOL_RULE
-        return None
+        rules, names = self.agent.tool_rules, self._tool_names
+        made = self._called() if tool_rules.order_matters(rules) else ()
+        returned = {call.name for call in made}
+        new = [Called(call.name) for call in calls if call.name not in returned]
+        name = tool_rules.ends(rules, names, tool_rules.kept(rules, names, [*made, *new]))
+        if name is None:
+            return None
+        return StopReason.END_TURN if name == self.run.request.assistant_tool_name else StopReason.TOOL_RULE
+
+    @property
+    def _tool_names(self) -> tuple[str, ...]:
+        return (*self.agent.tools, *(tool.name for tool in self.run.request.client_tools))
+
+    def _called(self) -> tuple[Called, ...]:
+        """What was called in this run, without what broke a rule."""
+        returned = returned_in(self.messages, self.run.id)
+        return tool_rules.kept(self.agent.tool_rules, self._tool_names, returned)
 
     async def advance(
         self,

@@ -2,34 +2,42 @@
 
 The id that a caller sees exists: run, input, first event and idempotency keys are durable before it is given. The same key
 gives the same run. After the commit the engine is told; where that fails, its reconciler finds the run.
+
+A busy lane: the run stands in line, is refused, or ends what is before it, by its `BusyPolicy`. An answer to an approval is
+no new message: it brings the conversation on, so it is never refused, ends nothing, and stands in line like the others.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from runstead.clock import Clock
 from runstead.domain.actor import User
 from runstead.domain.event import Ping
 from runstead.domain.message import Decision, Message, Part, Role, ToolReturn
 from runstead.domain.pending import OpenCalls, open_calls
-from runstead.domain.run import Run, RunRequest, RunStatus, RunType
-from runstead.errors import Conflict, Invalid, NotFound, PendingApproval, Unavailable
+from runstead.domain.run import BusyPolicy, Run, RunRequest, RunStatus, RunType
+from runstead.errors import Busy, Conflict, Invalid, NotFound, PendingApproval, Unavailable
 from runstead.events.log import Encoder, Entry, EventLog, Kind
 from runstead.ids import AgentId, ConversationId, Ids, MessageId, RunId
 from runstead.store import agents, conversations, idempotency, messages, runs
 from runstead.store import commit as commits
 from runstead.store.database import Database
 from runstead.store.events import EventRow
+from runstead.store.locks import hold, key_lock, lane_lock
 
 Dispatch = Callable[[RunId], Awaitable[None]]
+# Told of runs whose cancel is written: see to it that they end.
+EndSoon = Callable[[Sequence[RunId]], None]
 
 ANSWERS_LOOKED_AT = 10
+KEY_CHARS_MAX = 255
 
 _NOTHING_PENDING = (
     "Cannot process approval response: No tool call is currently awaiting approval."
@@ -38,6 +46,10 @@ _NOTHING_PENDING = (
 _STILL_PENDING = (
     "CONFLICT: Cannot send a new message: The agent is waiting for approval on a tool call."
     " Please approve or deny the pending request before continuing."
+)
+_BUSY = (
+    "CONFLICT: Cannot send a new message: Another request (run_id={}) is currently being processed for this conversation."
+    " Please wait for it to complete."
 )
 
 
@@ -67,7 +79,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """What a client asks for. `body` is what an idempotency key stands for."""
+    """What a client asks for. `body` is what an idempotency key stands for; `busy_policy` None is the server's."""
 
     user: User
     agent_id: str
@@ -79,6 +91,7 @@ class NewRun:
     callback_url: str | None = None
     idempotency_key: str | None = None
     body: bytes = b""
+    busy_policy: BusyPolicy | None = None
 
     @property
     def lane(self) -> str:
@@ -86,8 +99,16 @@ class NewRun:
         return self.conversation_id or self.agent_id
 
 
+@dataclass(frozen=True, slots=True)
+class _Admitted:
+    """The run of a request, and the runs that were told to end for it."""
+
+    run: Run
+    interrupted: Sequence[RunId] = ()
+
+
 class Admission:
-    """Makes runs. `stopping` says whether the server takes no more work."""
+    """Makes runs. `stopping` says whether the server takes no more work; `busy_policy` holds where a request names none."""
 
     def __init__(
         self,
@@ -98,6 +119,9 @@ class Admission:
         encode: Encoder,
         dispatch: Dispatch,
         stopping: Callable[[], bool],
+        *,
+        end_soon: EndSoon,
+        busy_policy: BusyPolicy = BusyPolicy.WAIT,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -106,23 +130,39 @@ class Admission:
         self._encode = encode
         self._dispatch = dispatch
         self._stopping = stopping
+        self._end_soon = end_soon
+        self._busy_policy = busy_policy
 
     async def admit(self, new: NewRun) -> Run:
         """The run of this request: a new one, or the one that its key made before.
 
-        Raises `NotFound` (agent, conversation), `Invalid` (an answer that fits no pending call), `PendingApproval`,
-        `Conflict` (a key that stood for another request) and `Unavailable` (the server is stopping).
+        Raises `NotFound` (agent, conversation), `Invalid` (an answer that fits no pending call, a key that is too long),
+        `Busy`, `PendingApproval`, `Conflict` (a key that stood for another request) and `Unavailable` (the server is
+        stopping).
         """
         if self._stopping():
             raise Unavailable("The server is stopping; send the request again in a moment.")
+        if new.background and (missing := self._log.missing) is not None:
+            raise Unavailable(
+                f"{missing}, and background runs are not taken without it; send the request again in a moment,"
+                " or wait for the answer."
+            )
+        if len(new.idempotency_key or "") > KEY_CHARS_MAX:
+            raise Invalid(f"An Idempotency-Key may have at most {KEY_CHARS_MAX} characters.")
+        new = replace(new, busy_policy=new.busy_policy or self._busy_policy)
         run = self._run(new)
         first = self._first(run)
         inputs = tuple(self._message(run, given) for given in new.inputs)
-        made = await self._db.write(_admit, new, run, inputs, first)
-        if made is run:
+        try:
+            made = await self._db.write(_admit, new, run, inputs, first)
+        except IntegrityError:
+            # Another process admitted the same key in the same moment, and was first: now its run is there to be found.
+            made = await self._db.write(_admit, new, run, inputs, first)
+        if made.run is run:
             self._log.announce(run.id, Entry(1, Kind(chr(first.body[0])), first.body[1:]))
+            self._end_soon(made.interrupted)
             await self._dispatch(run.id)
-        return made
+        return made.run
 
     def _run(self, new: NewRun) -> Run:
         now = self._clock.now()
@@ -175,15 +215,15 @@ class Admission:
         )
 
 
-def _admit(conn: Connection, new: NewRun, run: Run, inputs: tuple[Message, ...], first: EventRow) -> Run:
+def _admit(
+    conn: Connection, new: NewRun, run: Run, inputs: tuple[Message, ...], first: EventRow
+) -> _Admitted:
     """Store the run, or give the one that was made of the same request before."""
     keys = _keys(new)
-    for key, fingerprint in keys.items():
-        if (known := idempotency.recall(conn, run.user_id, key)) is not None:
-            made = runs.get_run(conn, idempotency.same_request(known, fingerprint))
-            assert made is not None, "a deleted run's keys are forgotten with it"
-            return made
-    if not agents.is_agent(conn, run.user_id, new.agent_id):
+    hold(conn, lane_lock(new.lane), *(key_lock(run.user_id, key) for key in keys))
+    if (before := _made_before(conn, new, keys)) is not None:
+        return _Admitted(before)
+    if not agents.keep_agent(conn, run.user_id, new.agent_id):
         raise NotFound(f"Agent with ID {new.agent_id} not found")
     if new.conversation_id is not None and not conversations.is_conversation(
         conn, run.user_id, new.conversation_id, new.agent_id
@@ -191,19 +231,54 @@ def _admit(conn: Connection, new: NewRun, run: Run, inputs: tuple[Message, ...],
         raise NotFound(f"Conversation {new.conversation_id} not found")
     request, after = messages.last_assistant(conn, new.lane)
     pending = open_calls(request, after)
-    answers = [given for given in new.inputs if isinstance(given, Answered)]
-    if not answers:
-        if pending is not None and pending.waiting:
-            raise PendingApproval(_STILL_PENDING, pending_request_id=pending.request.id)
-    elif (again := _answered_before(conn, new, answers[0], pending)) is not None:
-        return again
+    answer = next((given for given in new.inputs if isinstance(given, Answered)), None)
+    interrupted: Sequence[RunId] = ()
+    if answer is None:
+        _require_decided(conn, new, pending)
+        interrupted = _make_way(conn, new, run)
+    elif (again := _answered_before(conn, new, answer, pending)) is not None:
+        return _Admitted(again)
     else:
         inputs = _filled(inputs, new.inputs, pending)
     commits.insert(conn, run, inputs, first)
     for key, fingerprint in keys.items():
         made_by = idempotency.Remembered(run.id, fingerprint)
         idempotency.remember(conn, run.user_id, key, made_by, run.created_at)
-    return run
+    return _Admitted(run, interrupted)
+
+
+def _made_before(conn: Connection, new: NewRun, keys: dict[str, str]) -> Run | None:
+    """The run that one of these keys made. Raises `Conflict` where it was of another request."""
+    for key, fingerprint in keys.items():
+        if (known := idempotency.recall(conn, new.user.id, key)) is not None:
+            made = runs.get_run(conn, idempotency.same_request(known, fingerprint))
+            # A run that is deleted just now takes its keys with it: then this request makes a new one.
+            if made is not None:
+                return made
+    return None
+
+
+def _require_decided(conn: Connection, new: NewRun, pending: OpenCalls | None) -> None:
+    """Raises `PendingApproval` where a call waits for a decision that nobody has sent yet.
+
+    An answer that is about to be acted on may not be interrupted: its call would wait for ever.
+    """
+    if pending is None or not pending.waiting:
+        return
+    if new.busy_policy is BusyPolicy.INTERRUPT or _decision_under_way(conn, new, pending) is None:
+        raise PendingApproval(_STILL_PENDING, pending_request_id=pending.request.id)
+
+
+def _make_way(conn: Connection, new: NewRun, run: Run) -> Sequence[RunId]:
+    """What the policy does to a lane that is taken: gives the runs that shall end. Raises `Busy`."""
+    if new.busy_policy is BusyPolicy.WAIT:
+        return ()
+    if new.busy_policy is BusyPolicy.INTERRUPT:
+        return runs.request_cancel_lane(conn, new.user.id, new.lane, run.created_at)
+    holder = runs.head_of_lane(conn, new.lane)
+    if holder is not None:
+        raise Busy(_BUSY.format(holder), run_id=holder)
+    return ()
 
 
 def _keys(new: NewRun) -> dict[str, str]:
@@ -212,7 +287,7 @@ def _keys(new: NewRun) -> dict[str, str]:
     if new.idempotency_key:
         whole = new.lane.encode() + b"\0" + new.body
         keys["key:" + new.idempotency_key] = hashlib.sha256(whole).hexdigest()
-    otids = sorted(given.otid for given in new.inputs if given.otid)
+    otids = sorted({given.otid for given in new.inputs if given.otid})
     if otids:
         name = hashlib.sha256("\0".join([new.lane, *otids]).encode()).hexdigest()
         said = hashlib.sha256(repr(new.inputs).encode()).hexdigest()
@@ -226,22 +301,40 @@ def _answered_before(
     """The run that brought the same answer before. Raises `Conflict` where that answer said something else.
 
     A provider may use a call's id again in a later turn: what is pending now is never taken for what was answered before.
+    But a run that was admitted with an answer and has not acted on it yet leaves its call pending for so long.
     """
     if pending is not None and pending.waiting:
-        return None
+        under_way = _decision_under_way(conn, new, pending)
+        return None if under_way is None else _same_answer(conn, new, answer, under_way)
     for message in messages.newest_approvals(conn, new.lane, ANSWERS_LOOKED_AT):
-        given = _verdicts(message.decisions, message.client_returns)
-        asked = _verdicts(answer.decisions, answer.returns)
-        if answer.approve_all is not None:
-            if answer.request_id != message.answers:
-                continue
-            asked = dict.fromkeys(given, answer.approve_all)
-        if asked.keys() != given.keys() or message.run_id is None:
-            continue
-        if asked != given:
-            raise Conflict("This approval was answered before, the other way; an answer is final.")
-        return runs.find_run(conn, new.user.id, message.run_id)
+        if (made := _same_answer(conn, new, answer, message)) is not None:
+            return made
     return None
+
+
+def _decision_under_way(conn: Connection, new: NewRun, pending: OpenCalls) -> Message | None:
+    """The answer to what is pending that a run which is not over has brought."""
+    for message in messages.newest_approvals(conn, new.lane, ANSWERS_LOOKED_AT):
+        if message.answers == pending.request.id and message.run_id is not None:
+            run = runs.find_run(conn, new.user.id, message.run_id)
+            if run is not None and not run.status.final and run.cancel_requested_at is None:
+                return message
+    return None
+
+
+def _same_answer(conn: Connection, new: NewRun, answer: Answered, message: Message) -> Run | None:
+    """The run of a stored answer; None where it answered other calls. Raises `Conflict` where it said something else."""
+    given = _verdicts(message.decisions, message.client_returns)
+    asked = _verdicts(answer.decisions, answer.returns)
+    if answer.approve_all is not None:
+        if answer.request_id != message.answers:
+            return None
+        asked = dict.fromkeys(given, answer.approve_all)
+    if asked.keys() != given.keys() or message.run_id is None:
+        return None
+    if asked != given:
+        raise Conflict("This approval was answered before, the other way; an answer is final.")
+    return runs.find_run(conn, new.user.id, message.run_id)
 
 
 def _verdicts(decisions: tuple[Decision, ...], returns: tuple[ToolReturn, ...]) -> dict[str, bool | str]:

@@ -1,5 +1,7 @@
 """Ending runs on request: the wish is written first, then the owner is told; the answer is what became of the run.
 
+`end_soon` does not wait for the answer: a message that interrupts others is admitted at once, and `run` sees them end.
+
 Works in every state: a run that nobody owns is claimed only to be ended, and an owner that does not react within
 `PATIENCE_S` loses the run to who asked.
 """
@@ -19,9 +21,13 @@ from runstead.ids import AgentId, RunId
 from runstead.store import commit as commits
 from runstead.store import runs
 from runstead.store.database import Database
+from runstead.telemetry import log
 
 PATIENCE_S = 5.0
 RUNS_MAX = 100
+ATTEMPTS_MAX = 5
+
+_log = log("cancel")
 
 
 class Stopper(Protocol):
@@ -40,6 +46,18 @@ class Cancellation:
         self._log = log
         self._clock = clock
         self._stopper = stopper
+        self._ending: asyncio.Queue[RunId] = asyncio.Queue()
+
+    async def run(self) -> None:
+        """See to it, for ever, that what was told to `end_soon` ends."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                group.create_task(self._insist(await self._ending.get()))
+
+    def end_soon(self, run_ids: Sequence[RunId]) -> None:
+        """See to the end of runs whose cancel is written, in the background: no failure of that is the caller's."""
+        for run_id in run_ids:
+            self._ending.put_nowait(run_id)
 
     async def cancel_runs(self, user: User, run_ids: Sequence[str]) -> dict[str, str]:
         """End these runs; per id `cancelled`, or `failed` where it is unknown or had ended otherwise before."""
@@ -79,11 +97,25 @@ class Cancellation:
         run = await self._db.write(runs.request_cancel, user.id, run_id, self._clock.now())
         if run is None or run.status.final:
             return run
-        for force in (False, True):
-            await self._stopper.stop(run.id, force=force)
-            if await self._over(run.id):
-                break
+        await self._stop(run.id)
         return await self._db.read(runs.find_run, user.id, run_id)
+
+    async def _stop(self, run_id: RunId) -> None:
+        """Tell the owner of a run whose cancel is written; one that does not react in time loses it."""
+        for force in (False, True):
+            await self._stopper.stop(run_id, force=force)
+            if await self._over(run_id):
+                break
+
+    async def _insist(self, run_id: RunId) -> None:
+        for _ in range(ATTEMPTS_MAX):
+            try:
+                await self._stop(run_id)
+            except Exception as error:  # noqa: BLE001 - tried again; at last the run's next owner sees the cancel
+                _log.warning("run could not be ended yet", run_id=run_id, exc_info=error)
+                await asyncio.sleep(PATIENCE_S)
+            else:
+                return
 
     async def _over(self, run_id: RunId) -> bool:
         """Whether the run ended while one was patient."""

@@ -26,12 +26,12 @@ class Outcome:
 
 async def outcome(log: EventLog, run_id: RunId) -> Outcome:
     """Read a run's log to its end. Messages of attempts that were given up are left out."""
-    reader = await log.reader(run_id, 0)
+    reader = await log.reader(run_id, 0, lingers=True)
     found = Outcome()
     superseded: set[str] = set()
     while not reader.ended:
         entries = await reader.next(timeout_s=None)
-        if not entries and log.released:
+        if not entries and reader.released:
             raise Unavailable(
                 f"The server is stopping; the run goes on when it is back. Read it at /v1/runs/{run_id}.",
                 run_id=run_id,

@@ -14,6 +14,7 @@ from runstead.domain.actor import Organization, User
 from runstead.errors import Conflict
 from runstead.ids import DEFAULT_ORGANIZATION, DEFAULT_USER, OrganizationId, UserId
 from runstead.store.codec import from_us, to_us
+from runstead.store.locks import hold
 from runstead.store.pages import Page, paged
 from runstead.store.schema import organizations, users
 
@@ -23,9 +24,14 @@ DEFAULT_USER_NAME = "default_user"
 _FIND_USER = select(users).where(users.c.id == bindparam("user_id"), users.c.is_deleted.is_(False))
 _FIND_ORGANIZATION = select(organizations).where(organizations.c.id == bindparam("organization_id"))
 
+_ORGANIZATION_ALONE = (
+    select(organizations.c.id).where(organizations.c.id == bindparam("organization_id")).with_for_update()
+)
+
 
 def ensure_defaults(conn: Connection, now: datetime) -> None:
     """Make the default organization and user where they are not there yet."""
+    hold(conn, "runstead:defaults")
     if find_organization(conn, DEFAULT_ORGANIZATION) is None:
         organization = Organization(DEFAULT_ORGANIZATION, DEFAULT_ORGANIZATION_NAME, now)
         insert_organization(conn, organization)
@@ -70,6 +76,8 @@ def update_organization(conn: Connection, organization: Organization) -> None:
 
 def delete_organization(conn: Connection, organization_id: OrganizationId) -> None:
     """Delete an organization. Raises `Conflict` while it has users, deleted ones included."""
+    # Who adds a user to it waits, or is seen here.
+    conn.execute(_ORGANIZATION_ALONE, {"organization_id": organization_id})
     if conn.scalar(select(exists().where(users.c.organization_id == organization_id))):
         raise Conflict(f"Organization {organization_id} has users, or had some whose work is kept; it stays.")
     conn.execute(delete(organizations).where(organizations.c.id == organization_id))

@@ -6,12 +6,11 @@ Every query names the actor. An agent's blocks and messages have files of their 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
     ColumnElement,
     Connection,
     Row,
@@ -22,26 +21,32 @@ from sqlalchemy import (
     insert,
     literal,
     select,
-    type_coerce,
     update,
 )
 
 from runstead.domain.agent import Agent, Block, ModelSettings, ToolRule
 from runstead.domain.message import Message
 from runstead.domain.run import Run
+from runstead.domain.stored_tool import StoredTool
 from runstead.errors import Busy, Invalid, NotFound
 from runstead.ids import AgentId, MessageId, UserId
-from runstead.store import archives, blocks, messages, runs
+from runstead.store import archives, blocks, messages, runs, secrets, tools
 from runstead.store.blocks import holders
 from runstead.store.codec import from_us, pack, to_us, unpack
+from runstead.store.documents import extra
 from runstead.store.pages import Page, paged
 from runstead.store.schema import agent_tags, identities
 from runstead.store.schema import agents as table
+from runstead.store.secrets import SecretName
 
 _FIND = select(table).where(table.c.id == bindparam("agent_id"), table.c.user_id == bindparam("user_id"))
 _IS_AGENT = select(table.c.id).where(
     table.c.id == bindparam("agent_id"), table.c.user_id == bindparam("user_id")
 )
+# Nobody else changes it meanwhile; messages may still be added to it.
+_FIND_LOCKED = _FIND.with_for_update(key_share=True)
+_IS_AGENT_KEPT = _IS_AGENT.with_for_update(read=True, key_share=True)
+_IS_AGENT_ALONE = _IS_AGENT.with_for_update()
 _NOTE_RUN = (
     update(table)
     .where(table.c.id == bindparam("agent"), table.c.user_id == bindparam("actor"))
@@ -75,11 +80,15 @@ class AgentFilter:
 
 @dataclass(frozen=True, slots=True)
 class AgentRecord:
-    """An agent with what belongs to it: its blocks and the ids of the messages that its model sees, oldest first."""
+    """An agent with what belongs to it: its blocks, the ids of the messages that its model sees, oldest first, those of its
+    tools that its actor made, by name, and the names of its secrets.
+    """
 
     agent: Agent
     blocks: Sequence[Block]
     message_ids: Sequence[MessageId]
+    tools: Mapping[str, StoredTool]
+    secrets: Sequence[SecretName]
 
 
 def make_agent(
@@ -88,8 +97,9 @@ def make_agent(
     new_blocks: Sequence[Block],
     block_ids: Sequence[str],
     first_messages: Sequence[Message],
+    sealed: Mapping[str, bytes | None] | None = None,
 ) -> AgentRecord:
-    """Store a new agent with new blocks, those of its maker that are named, and what its history begins with.
+    """Store a new agent with new blocks, those of its maker that are named, its secrets, and what its history begins with.
 
     Raises `NotFound` for an unknown block and `Conflict` for two blocks of one label.
     """
@@ -99,6 +109,7 @@ def make_agent(
     for block in (*new_blocks, *held):
         blocks.attach(conn, agent.id, block)
     messages.insert_messages(conn, first_messages)
+    secrets.set_secrets(conn, agent.user_id, agent.id, sealed or {}, agent.created_at)
     return _record(conn, agent)
 
 
@@ -111,9 +122,18 @@ def find_record(conn: Connection, user_id: UserId, agent_id: str) -> AgentRecord
 def list_records(conn: Connection, user_id: UserId, where: AgentFilter, page: Page) -> list[AgentRecord]:
     """A page of an actor's agents, with what belongs to them. Raises `NotFound` for an unknown cursor."""
     found = list_agents(conn, user_id, where, page)
-    held = blocks.blocks_of_agents(conn, user_id, [agent.id for agent in found])
+    ids = [agent.id for agent in found]
+    held, hidden = blocks.blocks_of_agents(conn, user_id, ids), secrets.names_of_agents(conn, user_id, ids)
+    made = tools.tools_named(conn, user_id, {name for agent in found for name in agent.tools})
     return [
-        AgentRecord(agent, held[agent.id], messages.context_ids(conn, user_id, agent.id)) for agent in found
+        AgentRecord(
+            agent,
+            held[agent.id],
+            messages.context_ids(conn, user_id, agent.id),
+            made,
+            hidden[agent.id],
+        )
+        for agent in found
     ]
 
 
@@ -124,16 +144,18 @@ def change_agent(
     change: Callable[[Agent], Agent],
     block_ids: Sequence[str] | None = None,
     message_ids: Sequence[str] | None = None,
+    sealed: Mapping[str, bytes | None] | None = None,
 ) -> AgentRecord | None:
     """Read, change and write one agent of this actor in one go; None where there is none.
 
-    `block_ids` says which blocks it holds from then on, `message_ids` which messages stay in its context. Raises `NotFound`
+    `block_ids` says which blocks it holds from then on, `message_ids` which messages stay in its context, `sealed` which
+    secrets it has. Raises `NotFound`
     for an unknown block, `Invalid` for a message that is not in the context, and what `change` raises.
     """
-    agent = find_agent(conn, user_id, agent_id)
-    if agent is None:
+    row = conn.execute(_FIND_LOCKED, {"agent_id": agent_id, "user_id": user_id}).first()
+    if row is None:
         return None
-    agent = change(agent)
+    agent = change(_agent(row))
     update_agent(conn, agent)
     if block_ids is not None:
         wanted = _named_blocks(conn, user_id, block_ids)
@@ -142,6 +164,8 @@ def change_agent(
             blocks.attach(conn, agent.id, block)
     if message_ids is not None:
         _keep_in_context(conn, agent, message_ids)
+    if sealed is not None:
+        secrets.set_secrets(conn, user_id, agent.id, sealed, agent.updated_at)
     return _record(conn, agent)
 
 
@@ -169,6 +193,11 @@ def is_agent(conn: Connection, user_id: UserId, agent_id: str) -> bool:
     return conn.scalar(_IS_AGENT, {"agent_id": agent_id, "user_id": user_id}) is not None
 
 
+def keep_agent(conn: Connection, user_id: UserId, agent_id: str) -> bool:
+    """Whether this actor has that agent; if so, nobody deletes it before the transaction ends."""
+    return conn.scalar(_IS_AGENT_KEPT, {"agent_id": agent_id, "user_id": user_id}) is not None
+
+
 def list_agents(conn: Connection, user_id: UserId, where: AgentFilter, page: Page) -> list[Agent]:
     """A page of an actor's agents; every filter is applied before the limit. Raises `NotFound` for an unknown cursor."""
     scope = table.c.user_id == user_id
@@ -193,11 +222,37 @@ def update_agent(conn: Connection, agent: Agent) -> None:
         _write_tags(conn, agent)
 
 
+def rename_tool(conn: Connection, user_id: UserId, before: str, after: str | None) -> None:
+    """Let every agent of this actor that has a tool have it under another name, or no longer."""
+    # A JSON list of names as text: a name stands in it between quotes.
+    named = table.c.document.contains(f'"{before}"', autoescape=True)
+    for row in conn.execute(select(table).where(table.c.user_id == user_id, named)).all():
+        agent = _agent(row)
+        if before in agent.tools:
+            update_agent(conn, _with_tool_renamed(agent, before, after))
+
+
+def _with_tool_renamed(agent: Agent, before: str, after: str | None) -> Agent:
+    if after is None:
+        names = tuple(name for name in agent.tools if name != before)
+        return replace(
+            agent, tools=names, tool_rules=tuple(r for r in agent.tool_rules if r.tool_name != before)
+        )
+    names = tuple(after if name == before else name for name in agent.tools)
+    rules = tuple(
+        replace(rule, tool_name=after) if rule.tool_name == before else rule for rule in agent.tool_rules
+    )
+    return replace(agent, tools=names, tool_rules=rules)
+
+
 def delete_agent(conn: Connection, user_id: UserId, agent_id: str) -> bool:
     """Delete an agent with its messages and conversations; its blocks, runs and steps stay. False where there is none.
 
     Raises `Busy` while it has runs that are not over: they would have nothing to write to.
     """
+    # Who admits a run keeps the agent: from here on there comes no new one.
+    if conn.scalar(_IS_AGENT_ALONE, {"agent_id": agent_id, "user_id": user_id}) is None:
+        return False
     if runs.active_of_agent(conn, user_id, AgentId(agent_id)):
         raise Busy(f"Agent {agent_id} has active runs; cancel them first.")
     gone = conn.execute(delete(table).where(table.c.user_id == user_id, table.c.id == agent_id))
@@ -233,7 +288,13 @@ def note_run(conn: Connection, run: Run) -> None:
 
 def _record(conn: Connection, agent: Agent) -> AgentRecord:
     held = blocks.blocks_of_agent(conn, agent.user_id, agent.id)
-    return AgentRecord(agent, held, messages.context_ids(conn, agent.user_id, agent.id))
+    return AgentRecord(
+        agent,
+        held,
+        messages.context_ids(conn, agent.user_id, agent.id),
+        tools.tools_named(conn, agent.user_id, agent.tools),
+        secrets.names_of_agent(conn, agent.user_id, agent.id),
+    )
 
 
 def _keep_in_context(conn: Connection, agent: Agent, message_ids: Sequence[str]) -> None:
@@ -248,7 +309,7 @@ def _keep_in_context(conn: Connection, agent: Agent, message_ids: Sequence[str])
 
 
 def _named_blocks(conn: Connection, user_id: UserId, block_ids: Sequence[str]) -> list[Block]:
-    found = blocks.find_blocks(conn, user_id, block_ids)
+    found = blocks.keep_blocks(conn, user_id, block_ids)
     if len(found) < len(set(block_ids)):
         known = {block.id for block in found}
         unknown = [block_id for block_id in block_ids if block_id not in known]
@@ -261,9 +322,9 @@ def _conditions(where: AgentFilter) -> list[ColumnElement[bool]]:
         (table.c.name, where.name),
         (table.c.user_id, where.created_by_id),
         (table.c.last_stop_reason, where.last_stop_reason),
-        (_extra("project_id"), where.project_id),
-        (_extra("template_id"), where.template_id),
-        (_extra("base_template_id"), where.base_template_id),
+        (extra(table.c.document, "project_id"), where.project_id),
+        (extra(table.c.document, "template_id"), where.template_id),
+        (extra(table.c.document, "base_template_id"), where.base_template_id),
     )
     found: list[ColumnElement[bool]] = [column == value for column, value in plain if value is not None]
     if where.identifier_keys:
@@ -277,7 +338,9 @@ def _conditions(where: AgentFilter) -> list[ColumnElement[bool]]:
         found.append(table.c.id.in_(archives.holders(where.archive_id)))
     if where.identity_id is not None:
         # A JSON list of ids as text: an id stands in it between quotes.
-        found.append(_extra("identity_ids").contains(f'"{where.identity_id}"', autoescape=True))
+        found.append(
+            extra(table.c.document, "identity_ids").contains(f'"{where.identity_id}"', autoescape=True)
+        )
     if where.tags:
         found.append(_tagged(where.tags, match_all=where.match_all_tags))
     return found
@@ -288,14 +351,9 @@ def _for_keys(keys: Sequence[str]) -> ColumnElement[bool]:
     one = exists().where(
         identities.c.user_id == table.c.user_id,
         identities.c.identifier_key.in_(keys),
-        _extra("identity_ids").contains(literal('"').concat(identities.c.id).concat('"')),
+        extra(table.c.document, "identity_ids").contains(literal('"').concat(identities.c.id).concat('"')),
     )
     return one.correlate(table)
-
-
-def _extra(name: str) -> ColumnElement[str]:
-    """A member of the document's `extra`, as text."""
-    return type_coerce(table.c.document, JSON)["extra", name].as_string()
 
 
 def _tagged(tags: Sequence[str], *, match_all: bool) -> ColumnElement[bool]:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
 from runstead.domain.agent import Agent
 from runstead.domain.archive import Archive
-from runstead.ids import AgentId, ArchiveId, UserId, derived_uuid
+from runstead.ids import AgentId, ArchiveId, UserId, stable_id
 from runstead.store.codec import from_us, pack, to_us, unpack
 from runstead.store.pages import Page, paged
 from runstead.store.schema import agent_archives as links
@@ -109,7 +109,7 @@ def archive_of(conn: Connection, agent: Agent, now: datetime) -> ArchiveId:
     )
     if first is not None:
         return ArchiveId(first)
-    own = ArchiveId("archive-" + derived_uuid(f"archive of {agent.id}"))
+    own = ArchiveId(stable_id("archive", agent.id))
     if find_archive(conn, agent.user_id, own) is None:  # it may be there, taken from the agent
         insert_archive(conn, Archive(own, agent.user_id, f"{agent.name}'s archive", now, now))
     attach(conn, agent.user_id, agent.id, own, now)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
+    BigInteger,
     ColumnElement,
     Connection,
     Row,
@@ -23,7 +23,6 @@ from sqlalchemy import (
     insert,
     literal,
     select,
-    type_coerce,
     update,
 )
 
@@ -31,16 +30,43 @@ from runstead.domain.agent import Block
 from runstead.errors import Conflict
 from runstead.ids import AgentId, BlockId, UserId
 from runstead.store.codec import from_us, pack, to_us, unpack
+from runstead.store.documents import extra
 from runstead.store.pages import Page, paged
 from runstead.store.schema import agent_blocks, agents, block_tags
 from runstead.store.schema import blocks as table
 
 _FIND = select(table).where(table.c.id == bindparam("block_id"), table.c.user_id == bindparam("user_id"))
+# Nobody else changes it meanwhile.
+_FIND_LOCKED = _FIND.with_for_update(key_share=True)
+# Nobody deletes it meanwhile.
+_FIND_KEPT = _FIND.with_for_update(read=True, key_share=True)
 _OF_AGENT = (
     select(table)
     .join(agent_blocks, agent_blocks.c.block_id == table.c.id)
     .where(agent_blocks.c.agent_id == bindparam("agent_id"), table.c.user_id == bindparam("user_id"))
     .order_by(table.c.created_at, table.c.id)
+)
+_BY_LABEL = (
+    select(table)
+    .join(agent_blocks, agent_blocks.c.block_id == table.c.id)
+    .where(
+        table.c.user_id == bindparam("user_id"),
+        agent_blocks.c.agent_id == bindparam("agent_id"),
+        agent_blocks.c.label == bindparam("label"),
+    )
+)
+_BY_LABEL_LOCKED = _BY_LABEL.with_for_update(of=table, key_share=True)
+# Who gives an agent a block holds the agent's row: its labels are looked at and taken in one go.
+_HOLDER = select(agents.c.id).where(agents.c.id == bindparam("agent_id")).with_for_update(key_share=True)
+_HOLDERS = (
+    select(agents.c.id)
+    .join(agent_blocks, agent_blocks.c.agent_id == agents.c.id)
+    .where(agent_blocks.c.block_id == bindparam("block_id"))
+    .order_by(agents.c.id)
+    .with_for_update(of=agents, key_share=True)
+)
+_WRITE_VALUE = update(table).where(
+    table.c.id == bindparam("of_block"), table.c.user_id == bindparam("of_user")
 )
 
 
@@ -84,6 +110,16 @@ def find_blocks(conn: Connection, user_id: UserId, block_ids: Sequence[str]) -> 
     return [found[block_id] for block_id in dict.fromkeys(block_ids) if block_id in found]
 
 
+def keep_blocks(conn: Connection, user_id: UserId, block_ids: Sequence[str]) -> list[Block]:
+    """Those of the named blocks that this actor has, in the order they were named; none is deleted in this transaction."""
+    if not block_ids:
+        return []
+    query = select(table).where(table.c.user_id == user_id, table.c.id.in_(block_ids)).order_by(table.c.id)
+    kept = query.with_for_update(read=True, key_share=True)
+    found = {row.id: _block(row) for row in conn.execute(kept)}
+    return [found[block_id] for block_id in dict.fromkeys(block_ids) if block_id in found]
+
+
 def list_blocks(conn: Connection, user_id: UserId, where: BlockFilter, page: Page) -> list[Block]:
     """A page of an actor's blocks; every filter is applied before the limit. Raises `NotFound` for an unknown cursor."""
     scope = table.c.user_id == user_id
@@ -99,19 +135,20 @@ def count_blocks(conn: Connection, user_id: UserId, where: BlockFilter) -> int:
 
 def update_block(conn: Connection, block: Block) -> None:
     """Write everything of a block. Raises `Conflict` where an agent that holds it has another block of its label."""
-    holders = select(agent_blocks.c.agent_id).where(agent_blocks.c.block_id == block.id)
+    held_by = conn.scalars(_HOLDERS, {"block_id": block.id}).all()
     taken = exists().where(
-        agent_blocks.c.agent_id.in_(holders),
+        agent_blocks.c.agent_id.in_(held_by),
         agent_blocks.c.label == block.label,
         agent_blocks.c.block_id != block.id,
     )
-    if conn.scalar(select(taken)):
+    if held_by and conn.scalar(select(taken)):
         raise Conflict(f"An agent that holds this block has another one with the label '{block.label}'.")
     mine = update(table).where(table.c.id == block.id, table.c.user_id == block.user_id)
     if conn.execute(mine.values(_row(block))).rowcount == 1:
-        conn.execute(
-            update(agent_blocks).where(agent_blocks.c.block_id == block.id).values(label=block.label)
-        )
+        if held_by:
+            conn.execute(
+                update(agent_blocks).where(agent_blocks.c.block_id == block.id).values(label=block.label)
+            )
         conn.execute(delete(block_tags).where(block_tags.c.block_id == block.id))
         _write_tags(conn, block)
 
@@ -128,11 +165,14 @@ def change_block(
     With an agent, `block_id` is the label under which it holds the block. None where there is no such block. Raises as
     `update_block` does, and what `change` raises.
     """
-    by_id = agent_id is None
-    found = find_block(conn, user_id, block_id) if by_id else find_by_label(conn, user_id, agent_id, block_id)
-    if found is None:
+    if agent_id is None:
+        row = conn.execute(_FIND_LOCKED, {"block_id": block_id, "user_id": user_id}).first()
+    else:
+        named = {"agent_id": agent_id, "label": block_id, "user_id": user_id}
+        row = conn.execute(_BY_LABEL_LOCKED, named).first()
+    if row is None:
         return None
-    changed = change(found)
+    changed = change(_block(row))
     update_block(conn, changed)
     return changed
 
@@ -140,9 +180,13 @@ def change_block(
 def write_value(conn: Connection, block: Block) -> None:
     """Write what a block says now."""
     conn.execute(
-        update(table)
-        .where(table.c.id == block.id, table.c.user_id == block.user_id)
-        .values(value=block.value, updated_at=to_us(block.updated_at))
+        _WRITE_VALUE,
+        {
+            "of_block": block.id,
+            "of_user": block.user_id,
+            "value": block.value,
+            "updated_at": to_us(block.updated_at),
+        },
     )
 
 
@@ -177,15 +221,7 @@ def blocks_of_agents(
 
 def find_by_label(conn: Connection, user_id: UserId, agent_id: str, label: str) -> Block | None:
     """The block that an agent holds under a label."""
-    row = conn.execute(
-        select(table)
-        .join(agent_blocks, agent_blocks.c.block_id == table.c.id)
-        .where(
-            table.c.user_id == user_id,
-            agent_blocks.c.agent_id == agent_id,
-            agent_blocks.c.label == label,
-        )
-    ).first()
+    row = conn.execute(_BY_LABEL, {"user_id": user_id, "agent_id": agent_id, "label": label}).first()
     return None if row is None else _block(row)
 
 
@@ -198,6 +234,7 @@ def list_agent_blocks(conn: Connection, user_id: UserId, agent_id: str, page: Pa
 
 def attach(conn: Connection, agent_id: AgentId, block: Block) -> None:
     """Give an agent a block; again changes nothing. Raises `Conflict` where it has another one of that label."""
+    conn.execute(_HOLDER, {"agent_id": agent_id})
     held = conn.scalar(
         select(agent_blocks.c.block_id).where(
             agent_blocks.c.agent_id == agent_id, agent_blocks.c.label == block.label
@@ -213,10 +250,10 @@ def attach(conn: Connection, agent_id: AgentId, block: Block) -> None:
 def attach_to(conn: Connection, user_id: UserId, agent_id: AgentId, block_id: BlockId) -> bool:
     """Give an agent one of its actor's blocks; False where there is no such agent or block. Raises as `attach` does."""
     mine = exists().where(agents.c.id == agent_id, agents.c.user_id == user_id)
-    block = find_block(conn, user_id, block_id)
-    if block is None or not conn.scalar(select(mine)):
+    row = conn.execute(_FIND_KEPT, {"block_id": block_id, "user_id": user_id}).first()
+    if row is None or not conn.scalar(select(mine)):
         return False
-    attach(conn, agent_id, block)
+    attach(conn, agent_id, _block(row))
     return True
 
 
@@ -249,8 +286,7 @@ def _conditions(where: BlockFilter) -> list[ColumnElement[bool]]:
     if where.nothing:
         found.append(literal(value=False))
     if where.project_id is not None:
-        kept = type_coerce(table.c.document, JSON)["extra", "project_id"].as_string()
-        found.append(kept == where.project_id)
+        found.append(extra(table.c.document, "project_id") == where.project_id)
     if where.label is not None:
         found.append(table.c.label == where.label)
     if where.name is not None:
@@ -283,7 +319,7 @@ def _tagged(where: BlockFilter) -> ColumnElement[bool]:
 
 def _counted(where: BlockFilter) -> list[ColumnElement[bool]]:
     count: ScalarSelect[int] = (
-        select(func.count())
+        select(func.count(type_=BigInteger))
         .select_from(agent_blocks)
         .join(agents, agents.c.id == agent_blocks.c.agent_id)
         .where(agent_blocks.c.block_id == table.c.id)

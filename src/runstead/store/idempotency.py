@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, tuple_
 
 from runstead.errors import Conflict
 from runstead.ids import RunId, UserId
 from runstead.store.codec import to_us
+from runstead.store.runs import ACTIVE_ONLY
 from runstead.store.schema import idempotency_keys as table
+from runstead.store.schema import runs
 
 _RECALL = select(table.c.run_id, table.c.fingerprint).where(
     table.c.user_id == bindparam("user_id"), table.c.key == bindparam("key")
@@ -54,9 +56,18 @@ def same_request(known: Remembered, fingerprint: str) -> RunId:
     return known.run_id
 
 
-def forget_before(conn: Connection, before: datetime) -> None:
-    """Forget keys that are too old to be retries."""
-    conn.execute(delete(table).where(table.c.created_at < to_us(before)))
+def forget_before(conn: Connection, before: datetime, limit: int) -> int:
+    """Forget the oldest keys that are too old to be retries, at most so many. Gives how many.
+
+    The key of a run that is not over is kept: a retry must find it, however long the run stood in line.
+    """
+    over = (
+        select(table.c.user_id, table.c.key)
+        .where(table.c.created_at < to_us(before), ~exists().where(runs.c.id == table.c.run_id, ACTIVE_ONLY))
+        .order_by(table.c.created_at)
+        .limit(limit)
+    )
+    return conn.execute(delete(table).where(tuple_(table.c.user_id, table.c.key).in_(over))).rowcount
 
 
 def forget_run(conn: Connection, run_id: RunId) -> None:

@@ -287,9 +287,14 @@ def _row(message: Message) -> dict[str, object]:
         "in_context": message.in_context,
         "is_err": message.is_err,
         "otid": message.otid,
-        "text": message.text or (message.tool_return.text if message.tool_return else ""),
+        "text": _searchable(message),
         "document": pack(_document(message)),
     }
+
+
+def _searchable(message: Message) -> str:
+    """What a search looks into. PostgreSQL's text cannot hold NUL; the document can, as JSON writes it."""
+    return (message.text or (message.tool_return.text if message.tool_return else "")).replace("\0", "")
 
 
 def _document(message: Message) -> dict[str, object]:

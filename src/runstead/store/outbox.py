@@ -72,6 +72,7 @@ def retry_at(conn: Connection, position: int, at: datetime) -> None:
     conn.execute(update(table).where(table.c.position == position).values(due_at=to_us(at)))
 
 
-def forget_done(conn: Connection, before: datetime) -> None:
-    """Forget what was done before then."""
-    conn.execute(delete(table).where(table.c.done_at < to_us(before)))
+def forget_done(conn: Connection, before: datetime, limit: int) -> int:
+    """Forget what was done before then, at most so much. Gives how much that was."""
+    done = select(table.c.position).where(table.c.done_at < to_us(before)).limit(limit)
+    return conn.execute(delete(table).where(table.c.position.in_(done))).rowcount

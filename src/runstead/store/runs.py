@@ -18,6 +18,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
+    func,
     insert,
     or_,
     select,
@@ -25,12 +26,14 @@ from sqlalchemy import (
     update,
 )
 
+from runstead.domain.message import Role
 from runstead.domain.run import ACTIVE, Run, RunRequest, RunStatus, RunType, StopReason
 from runstead.domain.step import Usage
 from runstead.domain.tool import ToolSpec
 from runstead.ids import AgentId, ConversationId, RunId, UserId
 from runstead.store.codec import from_us, maybe_from_us, pack, to_us, unpack
 from runstead.store.pages import Page, paged
+from runstead.store.schema import messages
 from runstead.store.schema import runs as table
 
 _COLUMNS = tuple(table.c)
@@ -49,9 +52,23 @@ _FIRST_IN_LANE = ~exists().where(
     text(f"other.status IN ({_ACTIVE_STATUSES})"),
     _other.c.position < table.c.position,
 )
-_IS_FIRST = select(table.c.id).where(table.c.id == bindparam("run_id"), _FIRST_IN_LANE)
+# Held until the claim is written or given up: of two claimers the second sees what the first one wrote.
+_CLAIMABLE = (
+    select(*_COLUMNS, _FIRST_IN_LANE)
+    .where(table.c.id == bindparam("run_id"))
+    .with_for_update(of=table, key_share=True)
+)
 _CLAIM = update(table).where(
     table.c.id == bindparam("run_id"), table.c.epoch == bindparam("epoch_before"), ACTIVE_ONLY
+)
+_RENEW = (
+    update(table)
+    .where(
+        table.c.id.in_(bindparam("run_ids", expanding=True)),
+        table.c.owner == bindparam("owned_by"),
+        ACTIVE_ONLY,
+    )
+    .returning(table.c.id, table.c.epoch, table.c.cancel_requested_at)
 )
 _HEAD_OF_LANE = (
     select(table.c.id)
@@ -63,13 +80,24 @@ _HEAD_OF_LANE = (
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """Which runs of an actor. Empty and None mean any."""
+    """Which runs of an actor. Empty and None mean any; `search` is looked for in what the user said, letter case aside."""
 
     agent_ids: tuple[str, ...] = ()
     conversation_id: str | None = None
     statuses: tuple[RunStatus, ...] = ()
     stop_reason: StopReason | None = None
     background: bool | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    search: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the store says of a run that a process holds: under which epoch, and whether somebody wants it to end."""
+
+    epoch: int
+    cancel_requested: bool
 
 
 def insert_run(conn: Connection, run: Run) -> None:
@@ -111,6 +139,37 @@ def list_changed(
     return [run_id for run_id, _ in found], [_run(row) for row in rows]
 
 
+def some_runs(conn: Connection, user_id: UserId, run_ids: Sequence[str]) -> list[Run]:
+    """Those of these runs that are this actor's, in no order."""
+    if not run_ids:
+        return []
+    return [_run(row) for row in conn.execute(_SOME, {"run_ids": list(run_ids), "user_id": user_id})]
+
+
+def count_runs(conn: Connection, user_id: UserId, where: RunFilter) -> dict[RunStatus, int]:
+    """How many runs of an actor have each status; a status that none has is left out."""
+    every = cast("Select[Any]", select(table.c.status, func.count()).where(table.c.user_id == user_id))
+    rows = conn.execute(_filtered(every, where).group_by(table.c.status))
+    return {RunStatus(status): int(count) for status, count in map(tuple[Any, ...], rows)}
+
+
+def touched_runs(conn: Connection, user_id: UserId, since: datetime) -> list[tuple[RunId, int, int, bool]]:
+    """The runs of an actor that are not over or newer than `since`: id, microseconds of birth and change, whether active.
+
+    Both halves are read by an index, so that it may be asked often.
+    """
+    columns = (table.c.id, table.c.created_at, table.c.updated_at, table.c.status)
+    mine = table.c.user_id == user_id
+    # Active runs are few, an actor's runs are many: a database that has no statistics must not begin with the actor's.
+    also_mine = func.coalesce(table.c.user_id, "") == user_id
+    found = [*conn.execute(select(*columns).where(also_mine, ACTIVE_ONLY))]
+    found += conn.execute(select(*columns).where(mine, table.c.created_at >= to_us(since)))
+    return [
+        (RunId(run_id), int(created), int(updated), not RunStatus(status).final)
+        for run_id, created, updated, status in found
+    ]
+
+
 def active_of_agent(conn: Connection, user_id: UserId, agent_id: AgentId) -> list[Run]:
     """The runs of an agent that are not over, conversations' included, in the order they came."""
     query = select(*_COLUMNS).where(table.c.user_id == user_id, table.c.agent_id == agent_id, ACTIVE_ONLY)
@@ -144,11 +203,18 @@ def due_runs(conn: Connection, now: datetime, limit: int) -> list[RunId]:
     return [RunId(value) for value in conn.scalars(query)]
 
 
-def may_claim(conn: Connection, run: Run, now: datetime) -> bool:
-    """Whether anybody may take it now: nobody living owns it, and no earlier run of its lane is still active."""
-    if run.owner is not None and run.lease_until is not None and run.lease_until > now:
-        return False
-    return run.cancel_requested_at is not None or conn.scalar(_IS_FIRST, {"run_id": run.id}) is not None
+def look_to_claim(conn: Connection, run_id: RunId, now: datetime) -> tuple[Run, bool] | None:
+    """A run, and whether anybody may take it now: nobody living owns it, and no earlier run of its lane is still active.
+
+    Nobody else takes it before the transaction ends.
+    """
+    row = conn.execute(_CLAIMABLE, {"run_id": run_id}).first()
+    if row is None:
+        return None
+    *values, first = row
+    run = _run(values)
+    living = run.owner is not None and run.lease_until is not None and run.lease_until > now
+    return run, not living and (bool(first) or run.cancel_requested_at is not None)
 
 
 def write_claim(conn: Connection, run: Run, epoch_before: int) -> bool:
@@ -161,16 +227,31 @@ def write_claim(conn: Connection, run: Run, epoch_before: int) -> bool:
         "owner": run.owner,
         "lease_until": to_us(run.lease_until),
         "updated_at": to_us(run.updated_at),
+        "reserved_seq": run.reserved_seq,
+        "hot_id": run.hot_id,
     }
     return conn.execute(_CLAIM, written).rowcount == 1
 
 
-def renew_leases(conn: Connection, owner: str, until: datetime) -> dict[RunId, int]:
-    """Renew all leases of a process; give the runs that are still its own, with their epochs."""
-    mine = and_(table.c.owner == owner, ACTIVE_ONLY)
-    conn.execute(update(table).where(mine).values(lease_until=to_us(until)))
-    rows = conn.execute(select(table.c.id, table.c.epoch).where(mine))
-    return {RunId(run_id): epoch for run_id, epoch in rows}
+def renew_leases(
+    conn: Connection, owner: str, run_ids: Sequence[RunId], until: datetime
+) -> dict[RunId, Held]:
+    """Renew the leases of what a process works on; give those runs of it that are still its own."""
+    if not run_ids:
+        return {}
+    rows = conn.execute(_RENEW, {"owned_by": owner, "run_ids": run_ids, "lease_until": to_us(until)})
+    return {RunId(run_id): Held(epoch, asked is not None) for run_id, epoch, asked in rows}
+
+
+def owners(conn: Connection) -> list[str]:
+    """The names of all processes that own runs."""
+    return list(conn.scalars(select(table.c.owner).where(ACTIVE_ONLY, table.c.owner.is_not(None)).distinct()))
+
+
+def disown(conn: Connection, dead: Sequence[str]) -> int:
+    """Take their runs from processes that are known to be dead. Gives how many."""
+    mine = (ACTIVE_ONLY, table.c.owner.in_(dead))
+    return conn.execute(update(table).where(*mine).values(owner=None, lease_until=None)).rowcount
 
 
 def disown_all(conn: Connection) -> int:
@@ -193,6 +274,17 @@ def request_cancel(conn: Connection, user_id: UserId, run_id: str, now: datetime
         .values(cancel_requested_at=to_us(now), updated_at=to_us(now))
     )
     return find_run(conn, user_id, run_id)
+
+
+def request_cancel_lane(conn: Connection, user_id: UserId, lane: str, now: datetime) -> list[RunId]:
+    """Write that every run of a lane that is not over shall end. Gives them, in the order they came."""
+    mine = and_(table.c.user_id == user_id, table.c.lane == lane, ACTIVE_ONLY)
+    conn.execute(
+        update(table)
+        .where(mine, table.c.cancel_requested_at.is_(None))
+        .values(cancel_requested_at=to_us(now), updated_at=to_us(now))
+    )
+    return [RunId(value) for value in conn.scalars(select(table.c.id).where(mine).order_by(table.c.position))]
 
 
 def record_callback(
@@ -270,6 +362,15 @@ def _filtered(query: Select[Any], where: RunFilter) -> Select[Any]:
         conditions.append(table.c.stop_reason == where.stop_reason.value)
     if where.background is not None:
         conditions.append(table.c.background.is_(where.background))
+    if where.created_after is not None:
+        conditions.append(table.c.created_at >= to_us(where.created_after))
+    if where.created_before is not None:
+        conditions.append(table.c.created_at < to_us(where.created_before))
+    if where.search is not None:
+        said = messages.c.text.icontains(where.search, autoescape=True)
+        conditions.append(
+            exists().where(messages.c.run_id == table.c.id, messages.c.role == Role.USER.value, said)
+        )
     return query.where(*conditions)
 
 

@@ -128,6 +128,46 @@ agent_blocks = Table(
     Index("agent_blocks_by_block", "block_id"),
 )
 
+tools = Table(
+    "tools",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("tool_type", Text, nullable=False),
+    Column("source_type", Text, nullable=False),
+    Column("source_code", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("json_schema", Text, nullable=False),
+    Column("args_json_schema", Text),
+    Column("return_char_limit", BigInteger, nullable=False),
+    Column("default_requires_approval", Boolean),
+    Column("enable_parallel_execution", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),
+    Index("tools_by_name", "user_id", "name", unique=True),
+)
+
+# What an agent's tools are given in their environment. `sealed` false: as an older version left it, until the next start.
+agent_secrets = Table(
+    "agent_secrets",
+    metadata,
+    Column("agent_id", Text, ForeignKey("agents.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Column("sealed", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Index(
+        "agent_secrets_open",
+        "agent_id",
+        sqlite_where=text("sealed = 0"),
+        postgresql_where=text("NOT sealed"),
+    ),
+)
+
 conversations = Table(
     "conversations",
     metadata,

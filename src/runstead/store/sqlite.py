@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from runstead.errors import Unavailable
@@ -29,6 +30,15 @@ BATCH_MAX = 512
 READERS = 2
 BUSY_TIMEOUT_MS = 10_000
 CACHE_KIB = 16 * 1024
+# The disk's and the file's faults, in which the same query may go well later. Others of the kind are bugs of a query.
+_MAY_PASS = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+}
+_PRIMARY_CODE = 0xFF
 
 
 @dataclass(slots=True)
@@ -143,9 +153,19 @@ def _gather(first: _Job, queue: SimpleQueue[_Job | None]) -> tuple[list[_Job], b
 def _run(job: _Job, connection: Connection) -> bool:
     try:
         job.value, job.error = job.query(connection), None
+    except OperationalError as error:
+        job.error = _refusal(error)
     except Exception as error:  # noqa: BLE001 - handed to who waits for the query
         job.error = error
     return job.error is None
+
+
+def _refusal(error: OperationalError) -> Exception:
+    """What a query's failure means to who waits for it."""
+    cause = error.orig
+    if isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode & _PRIMARY_CODE in _MAY_PASS:
+        return Unavailable(f"The database refused to write: {cause}.")
+    return error
 
 
 def _commit(batch: list[_Job], connection: Connection, raw: sqlite3.Connection) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from runstead.domain.run import Run
 from runstead.domain.step import Step, StepStatus, Usage
@@ -18,8 +19,18 @@ from runstead.store.runs import find_run
 from runstead.store.schema import steps as table
 
 _COLUMNS = tuple(table.c)
-_UPDATE = update(table).where(table.c.id == bindparam("step_id"))
-_INSERT = insert(table)
+# Both have the same statement, each from its own place.
+_UPSERT = {
+    dialect: statement.on_conflict_do_update(
+        index_elements=[table.c.id],
+        set_={
+            column.name: statement.excluded[column.name]
+            for column in table.c
+            if column.name not in ("position", "id")
+        },
+    )
+    for dialect, statement in (("sqlite", sqlite.insert(table)), ("postgresql", postgresql.insert(table)))
+}
 # The page that nearly everybody asks for; building a statement costs more than running it.
 _OF_RUN = (
     select(*_COLUMNS)
@@ -57,10 +68,8 @@ class StepFilter:
 
 def save_steps(conn: Connection, steps: Sequence[Step]) -> None:
     """Insert steps, or replace them where they are there."""
-    for step in steps:
-        values = _row(step)
-        if not conn.execute(_UPDATE, {"step_id": step.id, **values}).rowcount:
-            conn.execute(_INSERT, values)
+    if steps:
+        conn.execute(_UPSERT[conn.dialect.name], [_row(step) for step in steps])
 
 
 def find_step(conn: Connection, user_id: UserId, step_id: str) -> Step | None:
@@ -148,7 +157,7 @@ def _row(step: Step) -> dict[str, object]:
         "cached_input_tokens": usage.cached_input_tokens,
         "cache_write_tokens": usage.cache_write_tokens,
         "reasoning_tokens": usage.reasoning_tokens,
-        "document": pack({**document, "tags": list(step.tags)}),
+        "document": pack({**document, "tags": list(step.tags), "begun_calls": list(step.begun_calls)}),
     }
 
 
@@ -174,5 +183,6 @@ def _step(row: Row[Any]) -> Step:
         trace_id=values["trace_id"],
         feedback=values["feedback"],
         tags=tuple(document.pop("tags", ())),
+        begun_calls=tuple(document.pop("begun_calls", ())),
         **document,
     )

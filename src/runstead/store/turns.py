@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -9,21 +10,26 @@ from sqlalchemy import Connection
 from runstead.domain.agent import Agent, Block
 from runstead.domain.message import Message
 from runstead.domain.run import Run
+from runstead.domain.stored_tool import StoredTool
 from runstead.errors import NotFound
-from runstead.store import agents, blocks, conversations, messages
+from runstead.store import agents, blocks, conversations, messages, tools
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedTurn:
-    """`messages` follow those that were known before, or are all there are where what was known no longer holds."""
+    """`messages` follow those that were known before, or are all there are where what was known no longer holds.
+
+    `stored` are the agent's tools that do not ship, by name.
+    """
 
     agent: Agent
     blocks: tuple[Block, ...]
     messages: tuple[Message, ...]
     known_holds: bool
+    stored: Mapping[str, StoredTool]
 
 
-def load_turn(conn: Connection, run: Run, known: tuple[Message, ...]) -> LoadedTurn:
+def load_turn(conn: Connection, run: Run, known: tuple[Message, ...], shipped: Collection[str]) -> LoadedTurn:
     """Read what a run needs; of the conversation only what `known` does not have, where that can be.
 
     Raises `NotFound` where the agent or the conversation was deleted.
@@ -38,9 +44,10 @@ def load_turn(conn: Connection, run: Run, known: tuple[Message, ...]) -> LoadedT
             raise NotFound(f"Conversation {run.conversation_id} not found")
         agent = own.agent_of(agent)
         memory = own.blocks_of(memory, conversations.own_blocks(conn, own))
+    stored = tools.tools_named(conn, run.user_id, [name for name in agent.tools if name not in shipped])
     if known:
         newer = messages.in_context(conn, run.lane, known[-1].position)
         if messages.count_in_context(conn, run.lane) == len(known) + len(newer):
-            return LoadedTurn(agent, memory, tuple(newer), known_holds=True)
+            return LoadedTurn(agent, memory, tuple(newer), known_holds=True, stored=stored)
     found = tuple(messages.in_context(conn, run.lane))
-    return LoadedTurn(agent, memory, found, known_holds=False)
+    return LoadedTurn(agent, memory, found, known_holds=False, stored=stored)

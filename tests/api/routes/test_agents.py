@@ -346,7 +346,7 @@ async def test_a_change_writes_what_is_given_and_leaves_the_rest(api: Api) -> No
     assert [tool["name"] for tool in changed["tools"]] == ["conversation_search"]
     assert changed["tool_rules"][0]["type"] == "requires_approval"
     assert [each["id"] for each in changed["blocks"]] == [block["id"]]
-    assert changed["secrets"][0]["value"] == "1"
+    assert [(each["key"], each["value"]) for each in changed["secrets"]] == [("A", "")]
     assert changed["max_files_open"] == 3
     assert changed["message_buffer_autoclear"] is True
     assert await api.json("GET", path) == changed

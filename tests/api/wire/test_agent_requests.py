@@ -107,10 +107,10 @@ def test_given_rules_stand_before_the_base_rules() -> None:
 
 def test_what_is_kept_and_what_null_means() -> None:
     agent = _agent(project_id="p", enable_sleeptime=True, description="d", secrets={"A": "1"})
-    assert agent.extra == {"project_id": "p", "enable_sleeptime": True, "secrets": {"A": "1"}}
+    assert agent.extra == {"project_id": "p", "enable_sleeptime": True}
     body = UpdateAgent.model_validate({"project_id": None, "description": None, "name": None})
     changed = changed_agent(agent, body, None, NOW)
-    assert changed.extra == {"enable_sleeptime": True, "secrets": {"A": "1"}}
+    assert changed.extra == {"enable_sleeptime": True}
     assert (changed.description, changed.name) == (None, agent.name)
 
 

@@ -8,6 +8,7 @@ from runstead.api.wire.agents import RELATIONS, AgentDetails, agent_state, wante
 from runstead.clock import ManualClock
 from runstead.domain.agent import Agent, ModelSettings
 from runstead.ids import DEFAULT_USER, AgentId
+from runstead.store.secrets import SecretName
 
 NOW = ManualClock().now()
 AGENT = Agent(AgentId("agent-1"), DEFAULT_USER, "n", "letta_v1_agent", "anthropic/claude", "s", NOW, NOW)
@@ -22,11 +23,13 @@ def test_relations_are_asked_for_in_two_ways() -> None:
 
 
 def test_what_is_not_wanted_is_empty_and_never_left_out() -> None:
-    agent = replace(AGENT, tags=("t",), tools=("send_message",), extra={"secrets": {"A": "1"}})
-    whole, bare = agent_state(agent, AgentDetails()), agent_state(agent, AgentDetails(), frozenset())
+    agent = replace(AGENT, tags=("t",), tools=("send_message",))
+    details = AgentDetails(secrets=[SecretName("A", AGENT.created_at, AGENT.created_at)])
+    whole, bare = agent_state(agent, details), agent_state(agent, details, frozenset())
     assert whole.keys() == bare.keys()
     assert (bare["tags"], bare["tools"], bare["secrets"]) == ([], [], [])
     assert whole["secrets"][0]["id"].startswith("agent-env-")
+    assert whole["secrets"][0]["value"] == ""
 
 
 def test_an_unknown_model_is_told_by_its_handle() -> None:

@@ -10,8 +10,9 @@ from typing_extensions import TypedDict
 
 from runstead.api.auth import Caller, Parts
 from runstead.api.router import Json, answers, v1_router
-from runstead.api.routes.agents import AgentPath, find_model, find_record
-from runstead.api.wire.agent_file import Exported, messages_in, read_file, tools_in, written
+from runstead.api.routes.agents import AgentPath, find_catalog, find_model, find_record, sealed_secrets
+from runstead.api.routes.tools import made_tool
+from runstead.api.wire.agent_file import Exported, messages_in, new_tools_in, read_file, tools_in, written
 from runstead.api.wire.agent_requests import NewAgent, check_block_labels, handle_of, new_agent
 from runstead.api.wire.blocks import new_block
 from runstead.api.wire.first_messages import first_messages
@@ -19,7 +20,9 @@ from runstead.api.wire.paging import asked
 from runstead.errors import Invalid, NotFound, NotImplementedHere
 from runstead.ids import AgentId, BlockId
 from runstead.store import agents, conversations, messages
+from runstead.store import tools as tool_store
 from runstead.store.messages import MessageFilter, MessagePage
+from runstead.tools.catalog import Catalog
 
 router = v1_router("agents")
 
@@ -89,7 +92,7 @@ async def export_agent(
     page = MessagePage(limit=0 if query.scrub_messages else EXPORTED_MAX, ascending=False)
     newest = await parts.db.read(messages.list_messages, caller.user.id, where, page)
     model = parts.gateway.model(record.agent.model)
-    file = Exported(record.agent, record.blocks, newest[::-1], model, parts.clock.now())
+    file = Exported(record, newest[::-1], model, parts.clock.now())
     return Json(written(file))
 
 
@@ -106,6 +109,11 @@ async def import_agent(
     given = read_file(await file.read())
     wanted = given.agents[0]
     tools = tools_in(given)
+    catalog = await find_catalog(parts, caller.user.id, tools)
+    new_tools = [
+        await made_tool(parts, caller.user.id, each) for each in new_tools_in(given, tools, catalog.stored)
+    ]
+    catalog = Catalog({**catalog.stored, **{tool.name: tool for tool in new_tools}})
     handle = form.model or form.override_model_handle or handle_of(wanted)
     if handle is None:
         raise Invalid("The file names no model; give one in override_model_handle.")
@@ -133,14 +141,18 @@ async def import_agent(
             "tool_ids": None,
             "include_base_tools": False,
             "include_base_tool_rules": False,
-            "secrets": secrets,
         }
     )
     now = parts.clock.now()
-    made = NewAgent(AgentId(f"agent-{parts.ids.uuid()}"), caller.user.id, now, find_model(parts, handle))
+    made = NewAgent(
+        AgentId(f"agent-{parts.ids.uuid()}"), caller.user.id, now, find_model(parts, handle), catalog
+    )
     agent = new_agent(body, made)
     stored = [new_block(b, BlockId(f"block-{parts.ids.uuid()}"), agent.user_id, now) for b in blocks]
     said = [] if form.strip_messages else messages_in(given, agent, parts.ids, now)
     first = said or first_messages(agent, parts.ids, now, system_only=True)
-    await parts.db.write(agents.make_agent, agent, stored, (), first)
+    for tool in new_tools:
+        await parts.db.write(tool_store.put_tool, tool)
+    sealed = sealed_secrets(parts, agent.id, secrets)
+    await parts.db.write(agents.make_agent, agent, stored, (), first, sealed)
     return Json(ImportedAgents(agent_ids=[agent.id]))

@@ -23,6 +23,7 @@ from runstead.api.wire.agent_requests import (
     check_block_labels,
     handle_of,
     new_agent,
+    secrets_of,
 )
 from runstead.api.wire.agents import (
     PENDING_APPROVAL,
@@ -49,8 +50,10 @@ from runstead.store import agents as store
 from runstead.store import identities
 from runstead.store import messages as message_store
 from runstead.store import runs as run_store
+from runstead.store import tools as tool_store
 from runstead.store.agents import AgentFilter, AgentRecord
 from runstead.store.messages import MessageFilter, MessagePage
+from runstead.tools.catalog import BUILTINS, Catalog, builtin_name
 
 router = v1_router("agents")
 
@@ -122,7 +125,10 @@ async def create_agent(body: CreateAgentRequest, caller: Caller, parts: Parts) -
     if handle is None:
         raise Invalid("Must specify either model or llm_config in request")
     now = parts.clock.now()
-    made = NewAgent(AgentId(f"agent-{parts.ids.uuid()}"), caller.user.id, now, find_model(parts, handle))
+    catalog = await find_catalog(parts, caller.user.id, body.tools or (), body.tool_ids or ())
+    made = NewAgent(
+        AgentId(f"agent-{parts.ids.uuid()}"), caller.user.id, now, find_model(parts, handle), catalog
+    )
     agent = new_agent(body, made)
     check_block_labels([block.label for block in body.memory_blocks or ()])
     blocks = [
@@ -130,7 +136,8 @@ async def create_agent(body: CreateAgentRequest, caller: Caller, parts: Parts) -
         for block in body.memory_blocks or ()
     ]
     first = first_messages(agent, parts.ids, now)
-    record = await parts.db.write(store.make_agent, agent, blocks, body.block_ids or (), first)
+    sealed = sealed_secrets(parts, agent.id, secrets_of(body))
+    record = await parts.db.write(store.make_agent, agent, blocks, body.block_ids or (), first, sealed)
     return answer_agent(parts, record)
 
 
@@ -192,9 +199,11 @@ async def modify_agent(agent_id: AgentPath, body: UpdateAgent, caller: Caller, p
     """Change what is given of an agent. What its runs write of it (when and how the last one ended) is not for clients."""
     handle = handle_of(body)
     model = None if handle is None else find_model(parts, handle)
-    change = partial(changed_agent, body=body, model=model, now=parts.clock.now())
+    catalog = await find_catalog(parts, caller.user.id, tool_ids=body.tool_ids or ())
+    change = partial(changed_agent, body=body, model=model, now=parts.clock.now(), catalog=catalog)
+    sealed = sealed_secrets(parts, agent_id, secrets_of(body))
     record = await parts.db.write(
-        store.change_agent, caller.user.id, agent_id, change, body.block_ids, body.message_ids
+        store.change_agent, caller.user.id, agent_id, change, body.block_ids, body.message_ids, sealed
     )
     if record is None:
         raise no_agent(agent_id)
@@ -257,6 +266,29 @@ async def find_record(parts: Services, user_id: UserId, agent_id: str) -> AgentR
     return record
 
 
+async def find_catalog(
+    parts: Services, user_id: UserId, names: Sequence[str] = (), tool_ids: Sequence[str] = ()
+) -> Catalog:
+    """The tools that a request names, as far as there are any."""
+    own = [name for name in names if name not in BUILTINS]
+    ids = [each for each in tool_ids if builtin_name(each) is None]
+    if not own and not ids:
+        return Catalog()
+    found = await parts.db.read(tool_store.tools_named, user_id, own)
+    by_id = await parts.db.read(tool_store.tools_with_ids, user_id, ids)
+    return Catalog({**found, **{tool.name: tool for tool in by_id.values()}})
+
+
+def sealed_secrets(
+    parts: Services, agent_id: str, given: Mapping[str, str] | None
+) -> dict[str, bytes | None] | None:
+    """Secrets as they are kept. An empty text is what clients are answered of a secret: it keeps what there is."""
+    if given is None:
+        return None
+    seal = parts.workshop.vault.seal
+    return {name: seal(agent_id, name, value) if value else None for name, value in given.items()}
+
+
 def no_agent(agent_id: str) -> NotFound:
     """The error that says so."""
     return NotFound(f"Agent with ID {agent_id} not found")
@@ -264,7 +296,13 @@ def no_agent(agent_id: str) -> NotFound:
 
 def details_of(parts: Services, record: AgentRecord) -> AgentDetails:
     """What an answer says of an agent beside its own row."""
-    return AgentDetails(record.blocks, record.message_ids, parts.gateway.model(record.agent.model))
+    return AgentDetails(
+        record.blocks,
+        record.message_ids,
+        parts.gateway.model(record.agent.model),
+        tools=record.tools,
+        secrets=record.secrets,
+    )
 
 
 def answer_agent(parts: Services, record: AgentRecord) -> Response:

@@ -81,7 +81,7 @@ async def retrieve_context(
         agent=agent,
         blocks=held,
         seen=await parts.db.read(messages.in_context, lane),
-        tools=specs_of(agent.tools),
+        tools=specs_of(agent.tools, record.tools),
         passages=await parts.db.read(passages.count_passages, user_id, PassageFilter(agent_id=agent_id)),
         stored=await parts.db.read(messages.count_stored, user_id, lane),
     )

@@ -30,7 +30,7 @@ from runstead.api.wire.messages import (
 )
 from runstead.api.wire.runs import RunState, run_state
 from runstead.domain.run import RunType
-from runstead.store import agents
+from runstead.store import agents, lines
 from runstead.store.messages import MessageFilter
 
 router = v1_router("messages")
@@ -86,7 +86,8 @@ async def send_message_async(
     sending = Sending(caller.user, request, idempotency_key)
     new = await new_run(Addressee(agent_id), body, RunType.ASYNC, body.request(), sending)
     run = await parts.admission.admit(replace(new, background=True, callback_url=body.callback_url))
-    return Json(run_state(run))
+    _, place = await parts.db.read(lines.find_placed, caller.user.id, run.id) or (run, lines.FIRST)
+    return Json(run_state(run, place))
 
 
 @router.post("/agents/{agent_id}/messages/cancel")

@@ -13,7 +13,7 @@ from runstead.api.router import Json, answers, v1_router
 from runstead.api.wire.models import provider_type
 from runstead.api.wire.paging import PageQuery, asked
 from runstead.errors import NotFound
-from runstead.ids import derived_uuid
+from runstead.ids import stable_id
 from runstead.settings import ProviderSettings
 
 router = v1_router("providers")
@@ -86,7 +86,7 @@ async def retrieve_provider(provider_id: str, parts: Parts) -> Response:
 def provider_state(provider: ProviderSettings) -> ProviderState:
     """A provider as it is answered; its id follows from its name."""
     return {
-        "id": "provider-" + derived_uuid(f"provider {provider.name}"),
+        "id": stable_id("provider", provider.name),
         "name": provider.name,
         "provider_type": provider_type(provider.name),
         "provider_category": "base",

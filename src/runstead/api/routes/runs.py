@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import orjson
@@ -15,6 +16,7 @@ from runstead.api.services import Services
 from runstead.api.wire.messages import MessageState
 from runstead.api.wire.paging import PageQuery
 from runstead.api.wire.runs import (
+    SUMMARY,
     MetricsState,
     ResumeRequest,
     RunQuery,
@@ -23,6 +25,7 @@ from runstead.api.wire.runs import (
     metrics_state,
     response_json,
     run_state,
+    summed_state,
     usage_state,
 )
 from runstead.api.wire.steps import RunStepQuery, StepState, step_state
@@ -30,11 +33,14 @@ from runstead.domain.message import Message, Role
 from runstead.domain.run import ACTIVE, Run, RunType
 from runstead.errors import Gone, Invalid, NotFound
 from runstead.ids import UserId
+from runstead.llm.prices import costs
 from runstead.runs.wait import outcome
-from runstead.store import messages, runs, steps
+from runstead.store import lines, messages, runs, steps, summaries
+from runstead.store.lines import FIRST
 from runstead.store.messages import MessageFilter, MessagePage
 from runstead.store.pages import Page
 from runstead.store.runs import RunFilter
+from runstead.store.summaries import RunSummary
 
 router = v1_router("runs")
 
@@ -67,9 +73,14 @@ async def list_runs(query: Annotated[RunQuery, Query()], caller: Caller, parts: 
     page = query.page()
     if query.ascending:
         page = Page(limit=query.limit, ascending=True, after=query.after, before=query.before)
+    if SUMMARY in query.include:
+        found = await parts.db.read(summaries.list_summed, caller.user.id, query.filter(), page)
+        return Json(await summed(parts, found))
     kept = parts.rendered_runs.kept
-    ids, changed = await parts.db.read(runs.list_changed, caller.user.id, query.filter(), page, kept)
-    body = parts.rendered_runs.list_json(ids, changed, kept)
+    ids, changed, places = await parts.db.read(
+        lines.list_changed_placed, caller.user.id, query.filter(), page, kept
+    )
+    body = parts.rendered_runs.list_json(ids, changed, kept, places)
     return Response(body, media_type="application/json")
 
 
@@ -80,16 +91,29 @@ async def list_active_runs(query: Annotated[ActiveQuery, Query()], caller: Calle
     agent_ids = (query.agent_id,) if query.agent_id else tuple(query.agent_ids or ())
     where = RunFilter(agent_ids=agent_ids, statuses=ACTIVE, background=query.background)
     page = query.page() if "limit" in query.model_fields_set else Page(limit=ACTIVE_LISTED)
-    found = await parts.db.read(runs.list_runs, caller.user.id, where, page)
-    return Json([run_state(run) for run in found])
+    found, places = await parts.db.read(lines.list_placed, caller.user.id, where, page)
+    return Json([run_state(run, places.get(run.id, FIRST)) for run in found])
 
 
 @router.get("/runs/{run_id}")
 @answers(RunState)
-async def retrieve_run(run_id: str, caller: Caller, parts: Parts) -> Response:
-    """Read a run. One that was sent with `async` and is over has its whole answer in `metadata.result`."""
-    run = await find(parts, caller.user.id, run_id)
-    state = run_state(run)
+async def retrieve_run(
+    run_id: str,
+    caller: Caller,
+    parts: Parts,
+    include: Annotated[list[Literal["runstead.summary"]] | None, Query()] = None,
+) -> Response:
+    """Read a run. One that was sent with `async` and is over has its whole answer in `metadata.result`.
+
+    With `include=runstead.summary` (an extension) it says whose it is, which model answers and how its input begins.
+    """
+    found = await parts.db.read(lines.find_placed, caller.user.id, run_id)
+    if found is None:
+        raise NotFound(NO_RUN)
+    run, place = found
+    state = run_state(run, place)
+    if include:
+        (state,) = await summed(parts, await parts.db.read(summaries.with_summaries, caller.user.id, [run]))
     if run.type is RunType.ASYNC and run.status.final:
         state["metadata"] |= await _result(parts, run)
     return Json(state)
@@ -136,7 +160,8 @@ async def list_run_steps(
     if found is None:
         raise NotFound(NO_RUN)
     run, page_of_it = found
-    return Json([step_state(step, run.organization_id) for step in page_of_it])
+    spent = await costs([(step.model_handle, step.usage) for step in page_of_it], parts.settings.providers)
+    return Json([step_state(step, run.organization_id, cost) for step, cost in zip(page_of_it, spent)])
 
 
 @router.get("/runs/{run_id}/metrics")
@@ -169,6 +194,12 @@ async def retrieve_stream(
         raise Invalid(NOT_BACKGROUND)
     after = asked.starting_after or _cursor(last_event_id)
     return await follow(parts, run, after, asked)
+
+
+async def summed(parts: Services, found: Sequence[tuple[Run, RunSummary]]) -> list[RunState]:
+    """Runs with their summaries, and what they cost where that is known: all of it at their last model's price."""
+    spent = await costs([(summary.model, run.usage) for run, summary in found], parts.settings.providers)
+    return [summed_state(run, summary, cost) for (run, summary), cost in zip(found, spent)]
 
 
 async def find(parts: Services, user_id: UserId, run_id: str) -> Run:

@@ -22,6 +22,7 @@ from runstead.api.wire.steps import (
 from runstead.domain.step import Step
 from runstead.errors import NotFound
 from runstead.ids import UserId
+from runstead.llm.prices import costs
 from runstead.store import steps
 from runstead.store.messages import MessageFilter
 
@@ -39,7 +40,9 @@ class StepMessageQuery(HistoryQuery):
 async def list_steps(query: Annotated[StepQuery, Query()], caller: Caller, parts: Parts) -> Response:
     """List steps, newest first unless asked otherwise."""
     found = await parts.db.read(steps.list_steps, caller.user.id, query.filter(), query.page())
-    return Json([step_state(step, caller.user.organization_id) for step in found])
+    spent = await costs([(step.model_handle, step.usage) for step in found], parts.settings.providers)
+    organization = caller.user.organization_id
+    return Json([step_state(step, organization, cost) for step, cost in zip(found, spent)])
 
 
 @router.get("/steps/{step_id}")
@@ -47,7 +50,7 @@ async def list_steps(query: Annotated[StepQuery, Query()], caller: Caller, parts
 async def retrieve_step(step_id: str, caller: Caller, parts: Parts) -> Response:
     """Read a step."""
     step = await _find(parts, caller.user.id, step_id)
-    return Json(step_state(step, caller.user.organization_id))
+    return await _answer(parts, caller.user.organization_id, step)
 
 
 @router.get("/steps/{step_id}/metrics")
@@ -83,12 +86,17 @@ async def modify_step_feedback(
     step = await parts.db.write(steps.give_feedback, caller.user.id, step_id, given.feedback, given.tags)
     if step is None:
         raise no_step(step_id)
-    return Json(step_state(step, caller.user.organization_id))
+    return await _answer(parts, caller.user.organization_id, step)
 
 
 def no_step(step_id: str) -> NotFound:
     """The error that says so."""
     return NotFound(f"There is no step {step_id}.")
+
+
+async def _answer(parts: Services, organization_id: str, step: Step) -> Response:
+    (cost,) = await costs([(step.model_handle, step.usage)], parts.settings.providers)
+    return Json(step_state(step, organization_id, cost))
 
 
 async def _find(parts: Services, user_id: UserId, step_id: str) -> Step:

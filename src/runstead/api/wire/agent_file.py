@@ -19,8 +19,8 @@ from runstead.api.wire.agents import AgentDetails, agent_state
 from runstead.api.wire.blocks import CreateBlock, block_state
 from runstead.api.wire.paging import Moment
 from runstead.api.wire.stored_messages import stored_message_state
-from runstead.api.wire.tools import BUILTINS, tool_state
-from runstead.domain.agent import Agent, Block
+from runstead.api.wire.tools import ToolCreate, tool_states
+from runstead.domain.agent import Agent
 from runstead.domain.message import (
     ImagePart,
     Message,
@@ -31,9 +31,12 @@ from runstead.domain.message import (
     ToolCall,
     ToolReturn,
 )
+from runstead.domain.stored_tool import StoredTool
 from runstead.errors import Invalid
 from runstead.ids import AgentId, Ids, MessageId, UserId
 from runstead.llm.types import ModelInfo
+from runstead.store.agents import AgentRecord
+from runstead.tools.catalog import BUILTINS
 
 Json = dict[str, Any]
 MESSAGES_MAX = 20_000
@@ -117,10 +120,21 @@ class FileBlock(CreateBlock):
 
 
 class FileTool(BaseModel):
-    """A tool in a file."""
+    """A tool in a file. One that does not ship has its source."""
 
     id: str
     name: str | None = None
+    source_code: str | None = None
+    source_type: str | None = None
+    description: str | None = None
+    json_schema: Json | None = None
+    args_json_schema: Json | None = None
+    tags: list[str] | None = None
+    return_char_limit: int | None = None
+    pip_requirements: list[Json] | None = None
+    npm_requirements: list[Json] | None = None
+    default_requires_approval: bool | None = None
+    enable_parallel_execution: bool | None = None
 
 
 class AgentFile(BaseModel):
@@ -133,10 +147,9 @@ class AgentFile(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What a file is made of. `seen` are the ids of the messages that the model sees."""
+    """What a file is made of."""
 
-    agent: Agent
-    blocks: Sequence[Block]
+    record: AgentRecord
     messages: Sequence[Message]
     model: ModelInfo | None
     now: datetime
@@ -144,13 +157,13 @@ class Exported:
 
 def written(exported: Exported) -> Json:
     """An agent as a file."""
-    agent = exported.agent
+    record, agent = exported.record, exported.record.agent
     state = cast("Json", agent_state(agent, AgentDetails(model=exported.model)))
     blocks = [
         {"id": f"block-{n}", **{name: cast("Json", block_state(b))[name] for name in _BLOCK_FIELDS}}
-        for n, b in enumerate(exported.blocks)
+        for n, b in enumerate(record.blocks)
     ]
-    tools = [{**tool_state(name), "id": f"tool-{n}"} for n, name in enumerate(agent.tools)]
+    tools = [{**tool, "id": f"tool-{n}"} for n, tool in enumerate(tool_states(agent.tools, record.tools))]
     messages = [
         {
             **stored_message_state(m),
@@ -167,7 +180,7 @@ def written(exported: Exported) -> Json:
         "context_window_limit": agent.context_window_tokens,
         "include_base_tools": False,
         "include_base_tool_rules": False,
-        "tool_exec_environment_variables": dict.fromkeys(_names(agent.extra.get("secrets")), ""),
+        "tool_exec_environment_variables": dict.fromkeys((each.name for each in record.secrets), ""),
         "block_ids": [block["id"] for block in blocks],
         "tool_ids": [tool["id"] for tool in tools],
         "tools": list(agent.tools),
@@ -207,15 +220,27 @@ def read_file(content: bytes) -> AgentFile:
 
 
 def tools_in(file: AgentFile) -> tuple[str, ...]:
-    """The names of the tools that the file's agent has. Raises `Invalid` for one that is not here."""
+    """The names of the tools that the file's agent has."""
     agent = file.agents[0]
     by_id = {tool.id: tool.name for tool in file.tools}
     named = [name for each in agent.tool_ids or () if (name := by_id.get(each)) is not None]
-    wanted = tuple(dict.fromkeys([*named, *(agent.tools or ())]))
-    unknown = [name for name in wanted if name not in BUILTINS]
+    return tuple(dict.fromkeys([*named, *(agent.tools or ())]))
+
+
+def new_tools_in(file: AgentFile, names: Sequence[str], stored: Mapping[str, StoredTool]) -> list[ToolCreate]:
+    """Those of the named tools that must be made first. Raises `Invalid` for one that is neither here nor in the file."""
+    sources = {tool.name: tool for tool in file.tools if tool.source_code}
+    missing = [name for name in names if name not in BUILTINS and name not in stored]
+    unknown = [name for name in missing if name not in sources]
     if unknown:
         raise Invalid(f"The file's agent has tools that are not here: {', '.join(unknown)[:500]}.")
-    return wanted
+    try:
+        return [
+            ToolCreate.model_validate(sources[name].model_dump(exclude_none=True, exclude={"id", "name"}))
+            for name in missing
+        ]
+    except ValidationError as error:
+        raise Invalid(f"A tool in the file cannot be made: {error.errors()[0]['msg']}.") from None
 
 
 def messages_in(file: AgentFile, agent: Agent, ids: Ids, now: datetime) -> list[Message]:
@@ -306,7 +331,3 @@ def _part(given: FilePart) -> Part | None:
         source = {name: given.source.get(name) for name in ("url", "data", "media_type", "detail")}
         return ImagePart(**source)
     return None
-
-
-def _names(secrets: object) -> list[str]:
-    return list(cast("Mapping[str, object]", secrets)) if isinstance(secrets, Mapping) else []

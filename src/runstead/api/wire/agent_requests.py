@@ -7,7 +7,7 @@ and is answered again; what is meant for a hosted service (projects, templates) 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 
@@ -16,18 +16,23 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from runstead.api.wire.blocks import CreateBlock, Tags
 from runstead.api.wire.documents import Document, storable
 from runstead.api.wire.messages import MessageCreate, content_parts
-from runstead.api.wire.tools import known_names, names_of
 from runstead.domain.agent import DEFAULT_CONTEXT_WINDOW_TOKENS, Agent, ModelSettings, ToolRule
 from runstead.domain.agent_type import AgentType, base_rules, base_tools, default_prompt
 from runstead.errors import Invalid
 from runstead.ids import AgentId, UserId
 from runstead.llm.types import ModelInfo
+from runstead.tools.catalog import Catalog
 
 NAME_CHARS_MAX = 500
 LIST_MAX = 1000
+VARIABLE_CHARS_MAX = 64 * 1024
 INITIAL_MESSAGES = "initial_messages"
+REQUIRES_APPROVAL = "requires_approval"
 Name = Annotated[str, Field(min_length=1, max_length=NAME_CHARS_MAX)]
 Names = Annotated[list[Annotated[str, Field(max_length=NAME_CHARS_MAX)]], Field(max_length=LIST_MAX)]
+VariableName = Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$", max_length=NAME_CHARS_MAX)]
+VariableValue = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=VARIABLE_CHARS_MAX)]
+Variables = Annotated[dict[VariableName, VariableValue], Field(max_length=LIST_MAX)]
 Count = Annotated[int, Field(ge=0, le=2**31)]
 Window = Annotated[int, Field(ge=1, le=2**31)]
 
@@ -145,8 +150,8 @@ class _AgentFields(BaseModel):
     source_ids: Names | None = None
     folder_ids: Names | None = None
     identity_ids: Names | None = None
-    secrets: dict[str, str] | None = None
-    tool_exec_environment_variables: dict[str, str] | None = None
+    secrets: Variables | None = None
+    tool_exec_environment_variables: Variables | None = None
     timezone: Annotated[str, Field(max_length=NAME_CHARS_MAX)] | None = None
     compaction_settings: Document | None = None
     enable_sleeptime: bool | None = None
@@ -206,6 +211,7 @@ class NewAgent:
     user_id: UserId
     now: datetime
     model: ModelInfo
+    catalog: Catalog = field(default_factory=Catalog)
 
 
 def handle_of(body: _AgentFields) -> str | None:
@@ -222,7 +228,7 @@ def handle_of(body: _AgentFields) -> str | None:
 def new_agent(body: CreateAgentRequest, made: NewAgent) -> Agent:
     """The agent that a request describes. Raises `NotFound` for unknown tools."""
     kind = body.agent_type
-    tools = names_of(body.tool_ids or ()) + known_names(body.tools or ())
+    tools = made.catalog.names_of(body.tool_ids or ()) + made.catalog.names(body.tools or ())
     if body.include_base_tools:
         tools = base_tools(kind) + tools
     tools = tuple(dict.fromkeys(tools))
@@ -238,7 +244,7 @@ def new_agent(body: CreateAgentRequest, made: NewAgent) -> Agent:
         context_window_tokens=_window(body, made.model) or DEFAULT_CONTEXT_WINDOW_TOKENS,
         settings=_settings(ModelSettings(), body),
         tools=tools,
-        tool_rules=_first_rules(body, tools),
+        tool_rules=_with_approvals(_first_rules(body, tools), made.catalog.approval_by_default(tools)),
         tags=tuple(dict.fromkeys(body.tags or ())),
         description=body.description,
         embedding=body.embedding,
@@ -250,7 +256,13 @@ def new_agent(body: CreateAgentRequest, made: NewAgent) -> Agent:
     )
 
 
-def changed_agent(agent: Agent, body: UpdateAgent, model: ModelInfo | None, now: datetime) -> Agent:
+def changed_agent(
+    agent: Agent,
+    body: UpdateAgent,
+    model: ModelInfo | None,
+    now: datetime,
+    catalog: Catalog | None = None,
+) -> Agent:
     """The agent as a request wants it; `model` is the one that it names. Raises `NotFound` for unknown tools."""
     given = body.model_fields_set
     changes: dict[str, Any] = {
@@ -264,9 +276,12 @@ def changed_agent(agent: Agent, body: UpdateAgent, model: ModelInfo | None, now:
     if body.tags is not None:
         changes["tags"] = tuple(dict.fromkeys(body.tags))
     if body.tool_ids is not None:
-        changes["tools"] = names_of(body.tool_ids)
+        changes["tools"] = (catalog or Catalog()).names_of(body.tool_ids)
     if body.tool_rules is not None:
         changes["tool_rules"] = _rules(body.tool_rules)
+    elif body.tool_ids is not None and catalog is not None:
+        new = [name for name in changes["tools"] if name not in agent.tools]
+        changes["tool_rules"] = _with_approvals(agent.tool_rules, catalog.approval_by_default(new))
     if model is not None:
         changes["model"] = model.handle
     window = _window(body, model)
@@ -301,6 +316,17 @@ def _first_rules(body: CreateAgentRequest, tools: tuple[str, ...]) -> tuple[Tool
     named = {(rule.type, rule.tool_name) for rule in given}
     base = (rule for rule in base_rules(body.agent_type) if rule.tool_name in tools)
     return given + tuple(rule for rule in base if (rule.type, rule.tool_name) not in named)
+
+
+def _with_approvals(rules: tuple[ToolRule, ...], names: Sequence[str]) -> tuple[ToolRule, ...]:
+    """The rules, and those that tools bring along: a person approves each of their calls."""
+    there = {rule.tool_name for rule in rules if rule.type == REQUIRES_APPROVAL}
+    return rules + tuple(ToolRule(REQUIRES_APPROVAL, name) for name in names if name not in there)
+
+
+def secrets_of(body: _AgentFields) -> dict[str, str] | None:
+    """What a request says of an agent's secrets, under either of their names; None where it says nothing."""
+    return body.secrets if body.secrets is not None else body.tool_exec_environment_variables
 
 
 def _rules(given: Sequence[ToolRuleGiven]) -> tuple[ToolRule, ...]:
@@ -373,9 +399,6 @@ def _extra(before: Mapping[str, object], body: _AgentFields) -> dict[str, object
     extra |= {name: getattr(body, name) for name in _KEPT if name in given}
     if body.model_settings is not None:
         extra["model_settings"] = body.model_settings.model_dump(exclude_unset=True)
-    secrets = body.secrets if body.secrets is not None else body.tool_exec_environment_variables
-    if secrets is not None:
-        extra["secrets"] = secrets
     if isinstance(body, CreateAgentRequest) and body.initial_message_sequence:
         for message in body.initial_message_sequence:
             content_parts(message.content)

@@ -7,7 +7,7 @@ like is `agent_requests`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import cast
 
@@ -20,9 +20,12 @@ from runstead.api.wire.models import (
     endpoint_type,
     llm_config,
 )
-from runstead.api.wire.tools import ToolState, stable_id, tool_state
+from runstead.api.wire.tools import ToolState, tool_states
 from runstead.domain.agent import Agent, Block
+from runstead.domain.stored_tool import StoredTool
+from runstead.ids import stable_id
 from runstead.llm.types import ModelInfo
+from runstead.store.secrets import SecretName
 
 Json = dict[str, object]
 PENDING_APPROVAL = "pending_approval"
@@ -49,7 +52,7 @@ class MemoryState(TypedDict):
 
 
 class VariableState(TypedDict):
-    """A secret that an agent's tools are given."""
+    """A secret that an agent's tools are given. Its value is never answered: an empty text stands for it."""
 
     id: str
     agent_id: str
@@ -123,6 +126,8 @@ class AgentDetails:
     model: ModelInfo | None = None
     pending_approval: Json | None = None
     identities: Sequence[Json] = ()
+    tools: Mapping[str, StoredTool] = field(default_factory=dict[str, StoredTool])
+    secrets: Sequence[SecretName] = ()
 
 
 def wanted_relations(
@@ -144,7 +149,7 @@ def agent_state(agent: Agent, details: AgentDetails, relations: frozenset[str] =
     """An agent as it is answered."""
     extra = agent.extra
     blocks = [block_state(block) for block in details.blocks] if "blocks" in relations else []
-    secrets = _variables(agent) if "secrets" in relations else []
+    secrets = _variables(agent, details.secrets) if "secrets" in relations else []
     return {
         "id": agent.id,
         "name": agent.name,
@@ -163,7 +168,7 @@ def agent_state(agent: Agent, details: AgentDetails, relations: frozenset[str] =
             "prompt_template": "",
         },
         "blocks": blocks,
-        "tools": [tool_state(name) for name in agent.tools] if "tools" in relations else [],
+        "tools": tool_states(agent.tools, details.tools) if "tools" in relations else [],
         "tool_rules": [
             {"type": rule.type, "tool_name": rule.tool_name, **rule.extra} for rule in agent.tool_rules
         ],
@@ -250,23 +255,23 @@ def _embedding_config(agent: Agent) -> EmbeddingConfigState:
     return cast("EmbeddingConfigState", {**config, **given})
 
 
-def _variables(agent: Agent) -> list[VariableState]:
-    secrets = _json(agent.extra.get("secrets")) or {}
+def _variables(agent: Agent, secrets: Sequence[SecretName]) -> list[VariableState]:
+    """That they are there. What they are is told to nobody: a value can only be written."""
     return [
         {
-            "id": stable_id("agent-env", f"{agent.id}:{key}"),
+            "id": stable_id("agent-env", f"{agent.id}:{secret.name}"),
             "agent_id": agent.id,
-            "key": key,
-            "value": str(value),
+            "key": secret.name,
+            "value": "",
             "value_enc": None,
             "description": None,
             "organization_id": None,
-            "created_at": agent.created_at,
-            "updated_at": agent.updated_at,
+            "created_at": secret.created_at,
+            "updated_at": secret.updated_at,
             "created_by_id": agent.user_id,
             "last_updated_by_id": agent.user_id,
         }
-        for key, value in secrets.items()
+        for secret in secrets
     ]
 
 

@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 from runstead.api.wire.events import MESSAGE_TYPES
 from runstead.api.wire.paging import PageQuery
 from runstead.domain.message import Decision, ImagePart, Part, Role, TextPart, ToolReturn
-from runstead.domain.run import MAX_STEPS_DEFAULT, RunRequest
+from runstead.domain.run import MAX_STEPS_DEFAULT, BusyPolicy, RunRequest
 from runstead.domain.tool import ToolSpec
 from runstead.errors import Unprocessable
 from runstead.runs.admit import Answered, Said
@@ -125,7 +125,11 @@ class ClientTool(BaseModel):
 
 
 class RunOptions(BaseModel):
-    """What every request that makes a run takes. Fields that only the reference's own models need are taken and unused."""
+    """What every request that makes a run takes. Fields that only the reference's own models need are taken and unused.
+
+    `busy_policy` says what shall become of it while another run works for the agent: `wait` in line, be `refuse`d with 409,
+    or `interrupt` all that is before it; the server's own (`RUNSTEAD_BUSY_POLICY`) where it is left out.
+    """
 
     messages: list[Item] | None = Field(None, max_length=MESSAGES_MAX)
     input: Content | None = None
@@ -144,6 +148,7 @@ class RunOptions(BaseModel):
     return_logprobs: bool = False
     top_logprobs: int | None = None
     return_token_ids: bool = False
+    busy_policy: BusyPolicy | None = None
 
     def inputs(self) -> tuple[Said | Answered, ...]:
         """What was sent, as the domain says it. Raises `Unprocessable` where there is nothing, or both spellings."""

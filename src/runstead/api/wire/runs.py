@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
-from typing import Annotated, Literal
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Literal, NotRequired
 
 import orjson
 from pydantic import BaseModel, Field
@@ -15,14 +15,42 @@ from runstead.domain.run import ACTIVE, Run, RunStatus, StopReason
 from runstead.domain.step import Usage
 from runstead.runs.wait import Outcome
 from runstead.store.codec import to_us
+from runstead.store.lines import FIRST, LinePlace, Places
 from runstead.store.runs import RunFilter
+from runstead.store.summaries import RunSummary
 
+SEARCH_CHARS_MAX = 200
+SUMMARY = "runstead.summary"
 RUNS_LISTED = 100
 RENDERED_MAX = 5000
 
 
+class UsageState(TypedDict):
+    """What a run cost, in tokens."""
+
+    completion_tokens: int
+    prompt_tokens: int
+    total_tokens: int
+    prompt_tokens_details: dict[str, int] | None
+    completion_tokens_details: dict[str, int] | None
+
+
+class SummaryState(TypedDict):
+    """What a list shows of a run beside the run itself. An extension: only who asks for it is answered it."""
+
+    agent_name: str | None
+    model: str | None
+    input: str | None
+    step_count: int
+    usage: UsageState
+    cost_usd: float | None
+
+
 class RunState(TypedDict):
-    """One run."""
+    """One run. `line_position` counts the runs of its conversation or agent that come before it; `waiting_for` is the last.
+
+    Both speak of runs that have not begun.
+    """
 
     id: str
     status: str
@@ -47,16 +75,20 @@ class RunState(TypedDict):
     created_by_id: str
     last_updated_by_id: str
     cancel_requested_at: str | None
+    waiting_for: str | None
+    line_position: int
+    last_seq_id: int
+    step_count: int
+    usage: TokenState
+    summary: NotRequired[SummaryState]
 
 
-class UsageState(TypedDict):
-    """What a run cost, in tokens."""
+class TokenState(TypedDict):
+    """The counts that every usage has."""
 
     completion_tokens: int
     prompt_tokens: int
     total_tokens: int
-    prompt_tokens_details: dict[str, int] | None
-    completion_tokens_details: dict[str, int] | None
 
 
 class MetricsState(TypedDict):
@@ -75,8 +107,18 @@ class MetricsState(TypedDict):
     ttft_ns: int | None
 
 
+class CountsState(TypedDict):
+    """How many runs there are, in all and by status."""
+
+    total: int
+    by_status: dict[str, int]
+
+
 class RunQuery(PageQuery):
-    """Which runs shall be listed. Every filter holds before the limit is counted."""
+    """Which runs shall be listed. Every filter holds before the limit is counted.
+
+    `created_after`, `created_before`, `search` (in what the user said) and `include` are extensions.
+    """
 
     limit: int = Field(RUNS_LISTED, ge=1, le=1000)
     order_by: Literal["created_at"] = "created_at"
@@ -88,6 +130,10 @@ class RunQuery(PageQuery):
     background: bool | None = None
     active: bool = False
     ascending: bool = False
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    search: Annotated[str | None, Field(min_length=1, max_length=SEARCH_CHARS_MAX)] = None
+    include: list[Literal["runstead.summary"]] = []
 
     def filter(self) -> RunFilter:
         """The store's filter."""
@@ -98,6 +144,9 @@ class RunQuery(PageQuery):
             statuses=statuses,
             stop_reason=self.stop_reason,
             background=self.background,
+            created_after=_utc(self.created_after),
+            created_before=_utc(self.created_before),
+            search=self.search,
         )
 
 
@@ -113,8 +162,8 @@ class ResumeRequest(BaseModel):
     otid: str | None = None
 
 
-def run_state(run: Run) -> RunState:
-    """A run as the API shows it."""
+def run_state(run: Run, place: LinePlace = FIRST) -> RunState:
+    """A run as the API shows it; `place` is where it stands in the line of its lane."""
     request = run.request
     return {
         "id": run.id,
@@ -145,7 +194,36 @@ def run_state(run: Run) -> RunState:
         "created_by_id": run.user_id,
         "last_updated_by_id": run.user_id,
         "cancel_requested_at": None if run.cancel_requested_at is None else zoned(run.cancel_requested_at),
+        "waiting_for": place.waiting_for,
+        "line_position": place.ahead,
+        "last_seq_id": run.last_seq,
+        "step_count": run.step_count,
+        "usage": {
+            "completion_tokens": run.usage.completion_tokens,
+            "prompt_tokens": run.usage.prompt_tokens,
+            "total_tokens": run.usage.total_tokens,
+        },
     }
+
+
+def summed_state(run: Run, summary: RunSummary, cost_usd: float | None) -> RunState:
+    """A run as lists show it to those who ask for its summary."""
+    state = run_state(run, summary.place)
+    state["summary"] = {
+        "agent_name": summary.agent_name,
+        "model": summary.model,
+        "input": summary.input,
+        "step_count": run.step_count,
+        "usage": usage_state(run.usage),
+        "cost_usd": cost_usd,
+    }
+    return state
+
+
+def counts_state(counts: Mapping[RunStatus, int]) -> CountsState:
+    """How many runs there are; every status is named."""
+    by_status = {status.value: counts.get(status, 0) for status in RunStatus}
+    return {"total": sum(by_status.values()), "by_status": by_status}
 
 
 def usage_state(usage: Usage) -> UsageState:
@@ -206,6 +284,11 @@ def callback_json(run: Run, outcome: Outcome) -> bytes:
     return orjson.dumps(head)
 
 
+def _utc(at: datetime | None) -> datetime | None:
+    """A time without a zone is meant as UTC."""
+    return at if at is None or at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
 def zoned(at: datetime) -> str:
     """A time as most fields spell it: microseconds and `Z`."""
     return at.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
@@ -220,19 +303,29 @@ class RenderedRuns:
     """Runs as JSON, each as of its last change: lists are read often, and most runs in them are over.
 
     It is asked only for ids that an actor's own query gave, so it can show nobody what is another's. `kept` is never
-    emptied but replaced: who read by it can still join by it.
+    emptied but replaced: who read by it can still join by it. Runs that have not begun are not kept: their place in the
+    line changes without them.
     """
 
     def __init__(self) -> None:
         self.kept: dict[str, tuple[int, bytes]] = {}
 
     def list_json(
-        self, run_ids: Iterable[str], changed: Iterable[Run], kept: dict[str, tuple[int, bytes]]
+        self,
+        run_ids: Iterable[str],
+        changed: Iterable[Run],
+        kept: dict[str, tuple[int, bytes]],
+        places: Places,
     ) -> bytes:
-        """The list of these runs, given those that were not in `kept` as they are now."""
+        """The list of these runs, given those that were not in `kept` as they are now, and the places in line."""
+        waiting: dict[str, bytes] = {}
         for run in changed:
-            kept[run.id] = (to_us(run.updated_at), orjson.dumps(run_state(run)))
-        body = b"[" + b",".join([kept[run_id][1] for run_id in run_ids]) + b"]"
+            state = orjson.dumps(run_state(run, places.get(run.id, FIRST)))
+            if run.status is RunStatus.CREATED:
+                waiting[run.id] = state
+            else:
+                kept[run.id] = (to_us(run.updated_at), state)
+        body = b"[" + b",".join([waiting.get(run_id) or kept[run_id][1] for run_id in run_ids]) + b"]"
         if len(self.kept) > RENDERED_MAX:
             self.kept = {}
         return body

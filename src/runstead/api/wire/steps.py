@@ -14,7 +14,7 @@ from runstead.store.steps import StepFilter
 
 
 class StepState(TypedDict):
-    """One step."""
+    """One step. The last members are extensions: which attempt it was, how long its parts took, and its cost."""
 
     id: str
     origin: str | None
@@ -50,6 +50,10 @@ class StepState(TypedDict):
     status: str
     created_at: str
     attempt: int
+    model_ns: int | None
+    tools_ns: int | None
+    ttft_ns: int | None
+    cost_usd: float | None
 
 
 class StepMetricsState(TypedDict):
@@ -135,7 +139,7 @@ def step_metrics_state(step: Step, organization_id: str) -> StepMetricsState:
     }
 
 
-def step_state(step: Step, organization_id: str) -> StepState:
+def step_state(step: Step, organization_id: str, cost_usd: float | None = None) -> StepState:
     """A step as the API shows it."""
     usage = step.usage
     provider, _, model = step.model_handle.partition("/")
@@ -174,4 +178,8 @@ def step_state(step: Step, organization_id: str) -> StepState:
         "status": step.status.value,
         "created_at": step.created_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "attempt": step.attempt,
+        "model_ns": step.model_ns,
+        "tools_ns": step.tools_ns,
+        "ttft_ns": step.ttft_ns,
+        "cost_usd": cost_usd,
     }

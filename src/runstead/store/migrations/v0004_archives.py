@@ -9,7 +9,7 @@ from alembic import op
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, Text, text
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 
 _POSITION = BigInteger().with_variant(Integer, "sqlite")
 _WORDS = {

@@ -11,7 +11,7 @@ from typing import cast
 
 from runstead.domain.archive import PASSAGE_CHARS_MAX, Passage
 from runstead.domain.tool import ToolOutcome, ToolSpec
-from runstead.ids import ArchiveId, PassageId, derived_uuid
+from runstead.ids import ArchiveId, PassageId, stable_id
 from runstead.store import passages
 from runstead.store.database import Database
 from runstead.store.passages import PassageFilter
@@ -34,7 +34,7 @@ async def _insert(arguments: Arguments, context: ToolContext, db: Database) -> T
     tags = _tags(arguments)
     # A provider may use a call's id again for something else: what is said belongs to the key.
     key = "\0".join((context.run_id, context.call_id, text, *tags))
-    passage_id = PassageId("passage-" + derived_uuid(key))
+    passage_id = PassageId(stable_id("passage", key))
 
     def made(archive_id: ArchiveId) -> Passage:
         return Passage(passage_id, context.user_id, archive_id, text, context.now, context.now, tags)

@@ -1,0 +1,104 @@
+"""How long runs have no owner: from the moment at which theirs is killed or stalled to the claim of the next.
+
+Owners and their numbers (epochs) are read from the database itself, right before the fault and again and again after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, text
+
+from benchmarks.chaos.cluster import Cluster
+from benchmarks.chaos.plan import Fault, FaultKind
+from runstead.errors import Unavailable
+from runstead.store.database import Database
+from runstead.store.postgres import PostgresDatabase
+from runstead.store.sqlite import SqliteDatabase
+
+LOOK_EVERY_S = 0.02
+_OWNED = text("SELECT id, epoch FROM runs WHERE status IN ('created', 'running') AND owner LIKE :pid")
+_NOW = text("SELECT id, epoch, status FROM runs WHERE completed_at IS NULL OR epoch > 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """One run that got another owner. `disturbed`: meanwhile something else was broken too."""
+
+    kind: FaultKind
+    took_s: float
+    disturbed: bool
+
+
+@dataclass(slots=True)
+class _Orphan:
+    kind: FaultKind
+    epoch: int
+    since: float
+    disturbed: bool = False
+
+
+def database_of(cluster: Cluster) -> Database:
+    """The cluster's database, for who watches and checks."""
+    if cluster.alone:
+        return SqliteDatabase(Path(cluster.database_url.removeprefix("sqlite:///")))
+    return PostgresDatabase(cluster.database_url, pool_size=2, timeout_s=3.0)
+
+
+class Watch:
+    """Notes who loses which run, and when somebody else has it."""
+
+    def __init__(self, cluster: Cluster, db: Database) -> None:
+        self.found: list[Takeover] = []
+        self._cluster = cluster
+        self._db = db
+        self._orphans: dict[str, _Orphan] = {}
+
+    async def before(self, fault: Fault) -> None:
+        """A fault comes now: note whose runs it hits."""
+        for orphan in self._orphans.values():
+            orphan.disturbed = True
+        if not fault.on_process or fault.kind is FaultKind.TERM:
+            return
+        pid = self._cluster.servers[fault.process].pid
+        try:
+            owned = await self._db.read(_owned_by, pid)
+        except Unavailable:
+            return
+        now = time.monotonic()
+        for run_id, epoch in owned:
+            self._orphans.setdefault(run_id, _Orphan(fault.kind, epoch, now))
+
+    async def run(self) -> None:
+        """Look for new owners, for ever."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            if not self._orphans:
+                continue
+            try:
+                self._look(await self._db.read(_epochs))
+            except Unavailable:
+                for orphan in self._orphans.values():
+                    orphan.disturbed = True
+
+    def _look(self, rows: Sequence[tuple[str, int, str]]) -> None:
+        now = time.monotonic()
+        known = {run_id: (epoch, status) for run_id, epoch, status in rows}
+        for run_id, orphan in list(self._orphans.items()):
+            epoch, status = known.get(run_id, (orphan.epoch, "completed"))
+            if epoch > orphan.epoch:
+                self.found.append(Takeover(orphan.kind, now - orphan.since, orphan.disturbed))
+            if epoch > orphan.epoch or status not in {"created", "running"}:
+                del self._orphans[run_id]
+
+
+def _owned_by(conn: Connection, pid: int) -> list[tuple[str, int]]:
+    return [(row.id, row.epoch) for row in conn.execute(_OWNED, {"pid": f"process:%:{pid}:%"})]
+
+
+def _epochs(conn: Connection) -> list[tuple[str, int, str]]:
+    return [(row.id, row.epoch, row.status) for row in conn.execute(_NOW)]

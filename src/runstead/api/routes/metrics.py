@@ -1,0 +1,92 @@
+"""`GET /metrics`: this server's numbers, as Prometheus reads them.
+
+Who may call the API may read them: they name nobody, but they count all users together. The library that writes the format
+is loaded by the first scrape, not at the server's start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from itertools import accumulate
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+from fastapi import APIRouter, Depends, Header, Response
+
+from runstead.api.auth import Parts, principal
+from runstead.api.router import Route, answers
+from runstead.store import sizes
+from runstead.store.sizes import Sizes
+from runstead.telemetry import BUCKETS_S, METRICS, Metric, MetricKind, Timings
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric as Family
+
+router = APIRouter(route_class=Route, dependencies=[Depends(principal)], include_in_schema=False)
+Values = Mapping[str, Mapping[str, float]]
+
+
+@router.get("/metrics")
+@answers(str)
+async def read_metrics(parts: Parts, accept: Annotated[str | None, Header()] = None) -> Response:
+    """All of `METRICS`, in the format that the caller accepts: Prometheus's text, or OpenMetrics."""
+    core: Any = await asyncio.to_thread(import_module, "prometheus_client.core")
+    exposition: Any = import_module("prometheus_client.exposition")
+    found = of_sizes(await parts.db.read(sizes.measure, parts.clock.now()))
+    found["runstead_log_size"] = await parts.log.sizes()
+    registry = core.CollectorRegistry(auto_describe=False)
+    registry.register(_Collected(core, {**found, **parts.meter.values()}, parts.meter.timings()))
+    written, content_type = exposition.choose_encoder(accept or "")
+    return Response(cast("bytes", written(registry)), headers={"content-type": cast("str", content_type)})
+
+
+def of_sizes(found: Sizes) -> dict[str, Mapping[str, float]]:
+    """The store's sizes under their names."""
+    event_bytes: dict[str, float] = {"unpacked": found.unpacked_bytes}
+    if found.event_bytes is not None:
+        event_bytes["total"] = found.event_bytes
+    return {
+        "runstead_runs_active": {"created": 0, "running": 0, **found.active},
+        "runstead_runs_waiting": {"": found.waiting},
+        "runstead_runs_waiting_oldest_seconds": {"": found.oldest_waiting_s},
+        "runstead_event_rows": {"total": found.rows["events"], "unpacked": found.unpacked_rows},
+        "runstead_event_bytes": event_bytes,
+        "runstead_store_bytes": {"": found.store_bytes},
+        "runstead_messages": {"": found.rows["messages"]},
+        "runstead_steps": {"": found.rows["steps"]},
+        "runstead_idempotency_keys": {"": found.rows["idempotency_keys"]},
+        "runstead_outbox_due": {"": found.outbox_due},
+    }
+
+
+class _Collected:
+    """The numbers of one scrape, as the library wants them."""
+
+    def __init__(self, core: Any, values: Values, timings: Mapping[str, Timings]) -> None:
+        self._core = core
+        self._values = values
+        self._timings = timings
+
+    def collect(self) -> Iterator[Family]:
+        """A family for each metric."""
+        for metric in METRICS:
+            if metric.kind is MetricKind.HISTOGRAM:
+                yield self._histogram(metric, self._timings[metric.name])
+            else:
+                yield self._family(metric, self._values.get(metric.name, {}))
+
+    def _family(self, metric: Metric, series: Mapping[str, float]) -> Family:
+        counter = metric.kind is MetricKind.COUNTER
+        make = self._core.CounterMetricFamily if counter else self._core.GaugeMetricFamily
+        family = make(metric.name, metric.help, labels=[] if metric.label is None else [metric.label])
+        for label, value in series.items():
+            family.add_metric([] if metric.label is None else [label], value)
+        return cast("Family", family)
+
+    def _histogram(self, metric: Metric, timings: Timings) -> Family:
+        bounds = [*(f"{bound:g}" for bound in BUCKETS_S), "+Inf"]
+        buckets = list(zip(bounds, accumulate(timings.counts), strict=True))
+        family = self._core.HistogramMetricFamily(metric.name, metric.help)
+        family.add_metric([], buckets, timings.sum_s)
+        return cast("Family", family)

@@ -1,0 +1,1 @@
+"""The commands of agents, one a file. Public API only."""

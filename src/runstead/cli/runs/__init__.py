@@ -1,0 +1,1 @@
+"""The commands of runs, one a file. Public API only."""

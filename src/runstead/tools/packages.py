@@ -1,0 +1,163 @@
+"""The packages that a tool's code imports: installed once a set of requirements, and shown to the sandbox read-only.
+
+Only wheels are installed, which are unpacked: nothing of a package is run outside of the sandbox. Installing is off the
+event loop, one at a time a set, in whatever process; where it fails, the call learns why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Self
+
+from runstead.domain.stored_tool import Requirement
+from runstead.errors import Invalid
+from runstead.settings import Settings
+
+REQUIREMENTS_MAX = 50
+SETS_MAX = 50
+SET_BYTES_MAX = 1024 * 1024 * 1024
+INSTALL_S = 300.0
+SAID_CHARS_MAX = 2_000
+_NAME = re.compile(r"^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:\[[A-Za-z0-9._,-]+\])?$")
+_VERSION = re.compile(r"^[A-Za-z0-9][A-Za-z0-9.!+_*-]*$")
+
+
+class CannotInstall(Exception):
+    """The packages cannot be had; the text says why."""
+
+
+def check_requirements(requirements: Sequence[Requirement]) -> None:
+    """Raises `Invalid` where one is no plain name with a plain version."""
+    if len(requirements) > REQUIREMENTS_MAX:
+        raise Invalid(f"A tool may require {REQUIREMENTS_MAX} packages, not {len(requirements)}.")
+    for each in requirements:
+        if not _NAME.match(each.name):
+            raise Invalid(
+                f"{each.name[:100]!r} is no name of a package; give a name, and its version beside it."
+            )
+        if each.version is not None and not _VERSION.match(each.version):
+            raise Invalid(f"{each.version[:100]!r} is no version of {each.name}; give one such as 1.2.3.")
+
+
+class Packages:
+    """Sets of packages in the data folder."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._folder = settings.data_dir / "packages"
+
+    async def folder(self, requirements: Sequence[Requirement]) -> Path | None:
+        """Where the packages are; installed first where they are not there yet. Raises `CannotInstall`."""
+        if not requirements:
+            return None
+        wanted = sorted(f"{r.name}=={r.version}" if r.version else r.name for r in requirements)
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        digest = hashlib.sha256("\n".join([version, *wanted]).encode()).hexdigest()[:32]
+        place = self._folder / digest
+        if not place.is_dir():
+            await self._install(place, wanted)
+        await asyncio.to_thread(os.utime, place)
+        return place
+
+    async def _install(self, place: Path, wanted: list[str]) -> None:
+        if find_spec("pip") is None:
+            raise CannotInstall("the server has no installer (pip) for the packages that the tool requires.")
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+        lock = place.with_suffix(".lock")
+        with await asyncio.to_thread(_open_lock, lock) as handle:
+            try:
+                async with asyncio.timeout(INSTALL_S):
+                    await _locked(handle)
+                    if not await asyncio.to_thread(place.is_dir):
+                        await self._fill(place, wanted)
+            except TimeoutError:
+                raise CannotInstall(f"installing its packages took longer than {INSTALL_S:g} s.") from None
+
+    async def _fill(self, place: Path, wanted: list[str]) -> None:
+        draft = place.with_suffix(".draft")
+        await asyncio.to_thread(shutil.rmtree, draft, ignore_errors=True)
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-input",
+            "--disable-pip-version-check",
+        ]
+        command += ["--only-binary", ":all:", "--no-compile", "--target", str(draft), "--", *wanted]
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            said, _ = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode != 0:
+            await asyncio.to_thread(shutil.rmtree, draft, ignore_errors=True)
+            words = _without_places(said.decode("utf-8", "replace"))
+            raise CannotInstall(f"its packages could not be installed ({', '.join(wanted)}): {words}")
+        await asyncio.to_thread(_settle, draft, place)
+
+
+def _open_lock(path: Path) -> _Handle:
+    return _Handle(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+class _Handle:
+    """An open file that is closed at the end of a `with`."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.number)
+
+
+async def _locked(handle: _Handle) -> None:
+    """Wait until no other process installs the same set."""
+    while True:
+        try:
+            fcntl.flock(handle.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            await asyncio.sleep(0.1)
+        else:
+            return
+
+
+def _settle(draft: Path, place: Path) -> None:
+    """Put a set in its place, and take away those that were unused the longest. Raises `CannotInstall` for a huge one."""
+    size = sum(file.stat().st_size for file in draft.rglob("*") if file.is_file() and not file.is_symlink())
+    if size > SET_BYTES_MAX:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise CannotInstall(f"its packages take {size} bytes; at most {SET_BYTES_MAX} are kept.")
+    for folder in (draft, *(each for each in draft.rglob("*") if each.is_dir())):
+        folder.chmod(0o755)
+    draft.rename(place)
+    sets = sorted(
+        (each for each in place.parent.iterdir() if each.is_dir() and not each.suffix),
+        key=lambda each: each.stat().st_mtime,
+    )
+    for oldest in sets[: max(0, len(sets) - SETS_MAX)]:
+        shutil.rmtree(oldest, ignore_errors=True)
+
+
+def _without_places(text: str) -> str:
+    """What the installer said, without the addresses of registries, which may hold credentials."""
+    return re.sub(r"\S+://\S+", "[address]", text).strip()[-SAID_CHARS_MAX:]

@@ -1,0 +1,105 @@
+"""Which addresses a model may make this server ask: public ones. What is inside of its own network is not told to anybody.
+
+A name is resolved once, every address that it has is looked at, and one of those is connected to: what is checked is what is
+asked. Each redirect is a new question.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+URL_CHARS_MAX = 4_000
+RESOLVE_S = 5.0
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_PORTS = {"http": 80, "https": 443}
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Refused(Exception):
+    """This address is not asked; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to connect, and what to ask there. `host` is the name that the certificate must have."""
+
+    scheme: str
+    host: str
+    port: int
+    address: str
+    path: str
+
+    @property
+    def url(self) -> str:
+        """The URL with the address that was checked in the place of the name."""
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{self.scheme}://{address}:{self.port}{self.path}"
+
+    @property
+    def host_header(self) -> str:
+        """The name as the server that is asked expects it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+async def target_of(url: str, *, private: bool = False) -> Target:
+    """Where a URL leads. Raises `Refused`; `private` lets addresses through that are not public."""
+    parts = _parts(url)
+    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    try:
+        async with asyncio.timeout(RESOLVE_S):
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, TimeoutError, UnicodeError):
+        raise Refused(f"the name {host!r} cannot be resolved.") from None
+    addresses = [str(each[4][0]).partition("%")[0] for each in found]
+    if not addresses:
+        raise Refused(f"the name {host!r} has no address.")
+    for address in addresses:
+        if not private and not public(address):
+            raise Refused(f"{host!r} is not on the public internet; only public addresses are asked.")
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Target(parts.scheme, host, port, addresses[0], path)
+
+
+def joined(url: str, location: str) -> str:
+    """Where a redirect from `url` leads."""
+    return urljoin(url, location)
+
+
+def public(text: str) -> bool:
+    """Whether an address is one of the public internet."""
+    address: Address = ipaddress.ip_address(text)
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour or _nat64(address)
+        if inner is not None:
+            return public(str(inner))
+        if address.teredo is not None:
+            return False
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+def _nat64(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The address behind a gateway between the two protocols."""
+    return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None
+
+
+def _parts(url: str) -> SplitResult:
+    if len(url) > URL_CHARS_MAX:
+        raise Refused(f"the URL has {len(url)} characters; at most {URL_CHARS_MAX} are taken.")
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        raise Refused("that is no URL.") from None
+    if parts.scheme not in _PORTS:
+        raise Refused("the URL must begin with http:// or https://.")
+    if not parts.hostname or port == 0:
+        raise Refused("the URL names no server.")
+    if parts.username is not None or parts.password is not None:
+        raise Refused("the URL must not hold a user or a password.")
+    return parts

@@ -1,0 +1,31 @@
+"""Chaos, bounded and seeded: everything is killed and stalled under clients at work, and then every promise is looked at.
+
+The driver and its checks are `benchmarks/chaos`, where a longer run is started by hand.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from benchmarks.chaos.driver import Chaos, run
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+def played(chaos: Chaos, folder: Path) -> None:
+    """Play it; every broken promise is told."""
+    outcome = run(chaos, folder)
+    assert not outcome.broken, "\n\n".join([outcome.figures.as_table(), *outcome.broken])
+    assert outcome.figures.runs >= chaos.clients, outcome.figures
+    assert outcome.figures.attempts_given_up, "nothing was interrupted, so nothing was shown"
+
+
+def test_three_processes_on_postgres_and_redis(tmp_path: Path) -> None:
+    """Processes, Redis and PostgreSQL are killed and stalled."""
+    played(Chaos(seed=11, seconds=16, clients=6, lease_s=1.5), tmp_path)
+
+
+def test_one_process_on_sqlite(tmp_path: Path) -> None:
+    """The process is killed, stalled and stopped, again and again; its clients come and go."""
+    played(Chaos(seed=12, seconds=16, clients=6, lease_s=1.5, every_s=4.0, alone=True), tmp_path)

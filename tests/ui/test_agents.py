@@ -1,0 +1,112 @@
+"""Agents on the page: made, talked to, and what they remember read and mended."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+from tests.serving import Client, Server, saying
+from tests.story_model import StoryModel
+from tests.ui.browser import Look
+from tests.ui.seeds import begun
+
+pytestmark = pytest.mark.slow
+
+
+def test_an_agent_is_made_and_answers(server: Server, look: Look) -> None:
+    """With the model that ships, so that it works on a server without any other."""
+    with look.at(f"{server.url}/#/agents") as page:
+        page.get_by_role("button", name="New agent").first.click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Name").fill("Greeter")
+        dialog.get_by_label("Model").select_option("runstead/demo")
+        dialog.get_by_label("Persona").fill("I greet.")
+        dialog.get_by_role("button", name="Make it").click()
+        expect(page.locator("h1")).to_have_text("Greeter")
+        expect(page.get_by_text("has not been spoken to yet")).to_be_visible()
+        page.get_by_label("Message to Greeter").fill("Count to 12")
+        page.keyboard.press("Enter")
+        expect(page.locator(".said.assistant")).to_contain_text("12")
+        expect(page.locator(".chat-status")).to_contain_text("Completed")
+        page.get_by_role("link", name="Memory").click()
+        expect(page.get_by_label("persona", exact=True)).to_have_value("I greet.")
+
+
+def test_memory_is_mended(server: Server, client: Client, look: Look) -> None:
+    agent = client.agent(
+        memory_blocks=[
+            {"label": "human", "value": "Ada"},
+            {"label": "fixed", "value": "x", "read_only": True},
+        ]
+    )
+    with look.at(f"{server.url}/#/agents/{agent}/memory") as page:
+        box = page.get_by_label("human", exact=True)
+        expect(box).to_have_value("Ada")
+        expect(page.get_by_role("button", name="Save")).to_have_count(0)
+        box.fill("Ada Lovelace")
+        page.get_by_role("button", name="Save").click()
+        expect(page.locator(".toast")).to_have_text("human saved")
+        expect(page.get_by_label("fixed", exact=True)).not_to_be_editable()
+    block = client.ask("GET", f"/v1/agents/{agent}/core-memory/blocks/human")
+    assert block["value"] == "Ada Lovelace"
+
+
+def test_what_the_server_refuses_is_said(server: Server, client: Client, look: Look) -> None:
+    agent = client.agent(memory_blocks=[{"label": "human", "value": "", "limit": 5}])
+    with look.at(f"{server.url}/#/agents/{agent}/memory") as page:
+        page.get_by_label("human", exact=True).fill("much too long")
+        page.get_by_role("button", name="Save").click()
+        expect(page.locator(".toast.bad")).to_contain_text("5")
+
+
+def test_a_chat_shows_what_goes_on(
+    server: Server, client: Client, model: StoryModel, look: Look, mark: str
+) -> None:
+    """A run that somebody else began is followed; messages sent meanwhile wait in line and are answered in turn."""
+    agent = client.agent(name="Busy")
+    model.known[mark] = [{"text": ["working ", {"gate": mark}, "done"]}]
+    begun(client, agent, mark)
+    with look.at(f"{server.url}/#/agents/{agent}") as page:
+        expect(page.locator(".said.assistant")).to_contain_text("working")
+        page.get_by_label("Message to Busy").fill("and then?")
+        page.keyboard.press("Enter")
+        expect(page.locator(".said.user")).to_have_count(2)
+        model.open(mark)
+        expect(page.locator(".said.assistant").first).to_contain_text("working done")
+        expect(page.locator(".said.assistant").last).to_contain_text("You said: and then?")
+        expect(page.locator(".chat-status")).to_contain_text("Completed")
+        page.reload()
+        expect(page.locator(".said.assistant")).to_have_count(2)
+        expect(page.locator(".said.user")).to_have_count(2)
+
+
+def test_a_chat_follows_what_begins_elsewhere(server: Server, client: Client, look: Look, mark: str) -> None:
+    agent = client.agent(name="Shared")
+    with look.at(f"{server.url}/#/agents/{agent}") as page:
+        expect(page.locator(".side .line")).to_have_text("Live")
+        expect(page.get_by_text("has not been spoken to yet")).to_be_visible()
+        begun(client, agent, f"from elsewhere {mark}")
+        expect(page.locator(".said.assistant")).to_contain_text(re.compile("You said: from elsewhere"))
+        client.ask("POST", f"/v1/agents/{agent}/messages", saying(f"waited for {mark}"))
+        expect(page.locator(".said.assistant").last).to_contain_text("You said: waited for")
+        expect(page.locator(".said.user")).to_have_count(2)
+
+
+def test_tools_are_listed(server: Server, client: Client, look: Look) -> None:
+    agent = client.agent(include_base_tools=True)
+    with look.at(f"{server.url}/#/agents/{agent}/tools") as page:
+        card = page.locator(".card").filter(has_text="conversation_search")
+        card.get_by_text("Parameters").click()
+        expect(card.locator("pre")).to_contain_text('"query"')
+
+
+def test_the_overview_says_how_the_server_does(server: Server, client: Client, look: Look) -> None:
+    agent = client.agent(name="Counted")
+    begun(client, agent, "hello")
+    with look.at(f"{server.url}/#/overview") as page:
+        expect(page.locator(".health")).to_contain_text("Runstead")
+        expect(page.locator(".health")).to_contain_text("openai (1)")
+        expect(page.get_by_role("img", name=re.compile("Runs by status over time"))).to_be_visible()
+        page.get_by_role("link", name="Counted").click()
+        expect(page).to_have_url(re.compile(agent))
