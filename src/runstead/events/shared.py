@@ -347,27 +347,29 @@ class SharedLog(StoredLog):
             await self._running_short.wait()
             self._running_short.clear()
             pens, self._short = [pen for pen in self._short if not pen.lost], {}
-            hot_id = hot.id
-            doubtful = [pen for pen in pens if pen.in_doubt]
-            sure = [pen for pen in pens if not pen.in_doubt and not pen.over and hot_id is not None]
-            wanted = {pen: (pen.last_seq + RESERVED_AHEAD, hot_id) for pen in sure}
             try:
-                await self._spill(doubtful)
-                refused = await self.db.write(_reserve_all, wanted) if wanted else set[SharedJournal]()
+                await self._reserve(hot.id, pens)
             except Unavailable:  # what is reserved may still be given out; the rest waits
                 self._short |= dict.fromkeys(pens)
                 self._running_short.set()
                 await asyncio.sleep(SPILL_EVERY_S)
-                continue
-            for pen in doubtful:
-                if not pen.in_doubt and not pen.lost:
-                    self.flush_soon(pen)
-            for pen, (reserved_seq, _) in wanted.items():
-                if pen in refused:
-                    self.lose(pen)
-                else:
-                    pen.reserved_seq, pen.hot_id = reserved_seq, hot_id
-                    self.flush_soon(pen)
+
+    async def _reserve(self, hot_id: str | None, pens: Sequence[SharedJournal]) -> None:
+        """Store what pens in doubt have; reserve numbers for the others."""
+        doubtful = [pen for pen in pens if pen.in_doubt]
+        sure = [pen for pen in pens if not pen.in_doubt and not pen.over and hot_id is not None]
+        wanted = {pen: (pen.last_seq + RESERVED_AHEAD, hot_id) for pen in sure}
+        await self._spill(doubtful)
+        refused = await self.db.write(_reserve_all, wanted) if wanted else set[SharedJournal]()
+        for pen in doubtful:
+            if not pen.in_doubt and not pen.lost:
+                self.flush_soon(pen)
+        for pen, (reserved_seq, _) in wanted.items():
+            if pen in refused:
+                self.lose(pen)
+            else:
+                pen.reserved_seq, pen.hot_id = reserved_seq, hot_id
+                self.flush_soon(pen)
 
     async def _spill(self, pens: Sequence[SharedJournal]) -> None:
         """Write to the store what Redis cannot keep. A pen whose commit is under way is written by that."""
