@@ -116,10 +116,11 @@ class Cluster:
         try:
             await self._break_and_mend(fault)
         finally:
-            self.broken.append((began, datetime.now(UTC)))
+            if fault.kind not in {FaultKind.POSTGRES_KILL, FaultKind.POSTGRES_STALL}:
+                self.broken.append((began, datetime.now(UTC)))
 
     def was_broken(self, at: datetime) -> bool:
-        """Whether anything was broken at that time, or was about to be."""
+        """Whether Redis or a process was broken at that time, or was about to be."""
         return any(began - AROUND <= at <= mended + AROUND for began, mended in self.broken)
 
     async def _break_and_mend(self, fault: Fault) -> None:
