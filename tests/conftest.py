@@ -31,9 +31,23 @@ hypothesis.settings.register_profile("runstead", deadline=None)
 hypothesis.settings.load_profile("runstead")
 
 OURS = "runstead-"
+SERVICES = frozenset({"postgres_server", "redis_server"})
 ENDING_S = 2.0
 LOOK_S = 0.005
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a service of its own is not in the inner loop."""
+    for item in items:
+        if SERVICES.intersection(getattr(item, "fixturenames", ())) or _on_a_service(item):
+            item.add_marker(pytest.mark.slow)
+
+
+def _on_a_service(item: pytest.Item) -> bool:
+    """Whether its parameters name a service: then its fixtures ask for one only when it runs."""
+    called = getattr(item, "callspec", None)
+    return called is not None and any(value in ("postgres", "redis") for value in called.params.values())
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -27,6 +26,7 @@ from typing import Any, ClassVar, Self
 import pytest
 import redis
 from sqlalchemy.engine import make_url
+from tests.ports import free_port
 
 from runstead.store.migrate import migrate
 
@@ -54,7 +54,7 @@ class Service(ABC):
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix=f"runstead-{self.name}-"))
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._stalled: list[int] = []
 
@@ -348,9 +348,3 @@ def _until(holds: Callable[[], bool], what: str, log: Callable[[], str]) -> None
     while not holds():
         assert time.monotonic() < deadline, f"{what}: not within {START_S} s\n{log()}"
         pause.wait(POLL_S)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +20,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 import httpx
+from tests.ports import free_port
 from tests.sse import Frame, parse
 
 Json = dict[str, Any]
@@ -44,7 +44,7 @@ class Server:
 
     def __init__(self, folder: Path, model_url: str, **settings: str) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self.log_file = folder / "server.log"
         self._settings = settings
         self._model_url = model_url
@@ -253,9 +253,3 @@ def text_in(frames: Iterable[Frame]) -> str:
 def run_id_in(frames: Iterable[Frame]) -> str:
     """The run that these events belong to."""
     return next(str(frame.json["run_id"]) for frame in frames if not frame.done)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,6 +25,7 @@ from benchmarks.chaos.plan import Fault, FaultKind
 Told = Callable[[Fault], Awaitable[None]]
 LINES_OF_INTEREST = 12
 STARTS_MAX = 20
+AROUND = timedelta(seconds=3)
 
 
 class Cluster:
@@ -38,6 +40,7 @@ class Cluster:
         self.servers: list[Server] = []
         self.done: Counter[FaultKind] = Counter()
         self.troubles: list[str] = []
+        self.broken: list[tuple[datetime, datetime]] = []
         self.files_at_start: dict[int, int] = {}
         self._count = 1 if alone else processes
         self._lease_s = lease_s
@@ -106,9 +109,21 @@ class Cluster:
                 await self._break(fault, told)
 
     async def _break(self, fault: Fault, told: Told) -> None:
-        """Break it, wait, mend it."""
+        """Tell of it, do it, note when it was."""
         await told(fault)
         self.done[fault.kind] += 1
+        began = datetime.now(UTC)
+        try:
+            await self._break_and_mend(fault)
+        finally:
+            if fault.kind not in {FaultKind.POSTGRES_KILL, FaultKind.POSTGRES_STALL}:
+                self.broken.append((began, datetime.now(UTC)))
+
+    def was_broken(self, at: datetime) -> bool:
+        """Whether Redis or a process was broken at that time, or was about to be."""
+        return any(began - AROUND <= at <= mended + AROUND for began, mended in self.broken)
+
+    async def _break_and_mend(self, fault: Fault) -> None:
         server = self.servers[fault.process]
         match fault.kind:
             case FaultKind.STALL:

@@ -60,7 +60,7 @@ async def _run(chaos: Chaos, cluster: Cluster) -> Outcome:
             watching.cancel()
         evidence = await gather(cluster, db, clients)
         stops = [Fault("who_is_told_to_stop_stops", "", what) for what in cluster.troubles]
-        faults = [*broken(evidence), *stops, *await left_over(cluster)]
+        faults = [*broken(evidence), *stops, *await left_over(cluster, [each.run for each in evidence.ended])]
     finally:
         await db.close()
     counted = figures(

@@ -280,8 +280,10 @@ class Stage:
 
         async def packed() -> bool:
             await self.server.engine.owner.fold_ended()
-            ended = await self.database.read(all_of_them)
-            return not await self.database.read(events.unpacked, ended)
+            # What ended before the last death is the sweep's to pack, minutes later: not for that is waited here.
+            if left := await self.database.read(events.unpacked, await self.database.read(all_of_them)):
+                await self.server.services.log.fold(left)
+            return not left
 
         await wait_for(packed, "all events being packed")
 

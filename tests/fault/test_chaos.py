@@ -18,7 +18,8 @@ def played(chaos: Chaos, folder: Path) -> None:
     outcome = run(chaos, folder)
     assert not outcome.broken, "\n\n".join([outcome.figures.as_table(), *outcome.broken])
     assert outcome.figures.runs >= chaos.clients, outcome.figures
-    assert outcome.figures.attempts_given_up, "nothing was interrupted, so nothing was shown"
+    figures = outcome.figures
+    assert figures.attempts_given_up or figures.takeovers["all"]["count"], "nothing was interrupted"
 
 
 def test_three_processes_on_postgres_and_redis(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ Numbers are never used twice, whatever is lost: the store knows up to which numb
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
@@ -137,12 +138,13 @@ class SharedLog(StoredLog):
 
     async def run(self) -> None:
         """Write what is emitted, follow the runs of others, look after Redis."""
+        hot = self._hot
+        chores: list[Callable[[], Awaitable[None]]] = [self._follower.run, self._flush_for_ever]
+        if hot is not None:
+            chores += [hot.run, partial(self._reserve_for_ever, hot)]
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._follower.run())
-            group.create_task(self._flush_for_ever())
-            if self._hot is not None:
-                group.create_task(self._hot.run())
-                group.create_task(self._reserve_for_ever(self._hot))
+            for chore in chores:
+                group.create_task(_always(chore))
 
     async def journal(self, claim: Claim) -> SharedJournal:
         """The pen for a run that was just claimed, with what its owners before left in Redis or lost with it."""
@@ -286,8 +288,10 @@ class SharedLog(StoredLog):
         """Flush what is dirty now; nothing of it is held on to while nothing is to be done."""
         pens, self._dirty = self._dirty, {}
         self._flushing = True
-        await self._flush([pen for pen in pens if not pen.lost])
-        self._flushing = False
+        try:
+            await self._flush([pen for pen in pens if not pen.lost])
+        finally:
+            self._flushing = False
 
     async def _flush(self, pens: Sequence[SharedJournal]) -> None:
         """Keep what is pending, in Redis where it is there, in the store where it is not."""
@@ -401,6 +405,16 @@ class SharedLog(StoredLog):
                 pen.keep(stored_seq=entries[-1].seq)
                 pen.trim(pen.stored_seq)
                 pen.opened = False  # what Redis has of it is no longer whole
+
+
+async def _always(chore: Callable[[], Awaitable[None]]) -> None:
+    """Do a chore for ever: what nobody foresaw ends neither the others nor the server."""
+    while True:
+        try:
+            await chore()
+        except Exception as error:  # noqa: BLE001 - the store and its readers go on; the chore begins again
+            _log.error("a chore of the log broke", exc_info=error)
+        await asyncio.sleep(SPILL_EVERY_S)
 
 
 def _reserve_all(

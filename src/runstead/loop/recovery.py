@@ -24,6 +24,7 @@ from runstead.ids import Ids, MessageId, StepId, attempt_message_id
 from runstead.loop.turn import Turn
 
 FILLED_AT_ONCE = 256
+ATTEMPTS_NAMED_MAX = 100
 
 
 @dataclass(slots=True)
@@ -49,9 +50,10 @@ async def disown(turn: Turn, clock: Clock, ids: Ids) -> None:
             await journal.room()
     now, run = clock.now(), turn.run
     superseded = list(said)
-    unheard = attempt_message_id(run.id, run.epoch - 1, run.step_count)
-    if void and unheard not in said:
-        superseded.append(unheard)
+    if void:  # whose events they were is not known: an owner before may have died while it filled them
+        first = max(1, run.epoch - ATTEMPTS_NAMED_MAX)
+        unheard = (attempt_message_id(run.id, epoch, run.step_count) for epoch in range(first, run.epoch))
+        superseded += [each for each in unheard if each not in said]
     steps = [_step(turn, each.step_id or StepId("step-" + ids.uuid()), each, now) for each in said.values()]
     messages = [
         _message(turn, message_id, step.id, each, now)

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from runstead.clock import Clock
 from runstead.domain.run import Run
+from runstead.errors import Unavailable
 from runstead.settings import Settings
 from runstead.store import outbox, runs
 from runstead.store.database import Database
@@ -53,6 +54,9 @@ class Callbacks:
             while True:
                 try:
                     busy = await self.deliver_due()
+                except Unavailable as error:
+                    _log.warning("callbacks wait", error=error.detail)
+                    busy = False
                 except Exception as error:  # noqa: BLE001 - the outbox keeps what was not done
                     _log.error("callbacks failed", exc_info=error)
                     busy = False
