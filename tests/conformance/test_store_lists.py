@@ -92,7 +92,7 @@ async def test_agents_by_every_filter(two: Stores) -> None:
         (AgentFilter(base_template_id="b", project_id="p"), [2]),
         (AgentFilter(identity_id="i_2"), [2]),
         (AgentFilter(identity_id="i-"), []),
-        (AgentFilter(nothing=True), []),
+        (AgentFilter(identifier_keys=("nobody",)), []),
     ]
     for where, found in expected:
         listed = await two.b.read(agents.list_agents, DEFAULT_USER, where, UP)

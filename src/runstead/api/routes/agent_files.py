@@ -12,7 +12,15 @@ from runstead.api.auth import Caller, Parts
 from runstead.api.router import Json, answers, v1_router
 from runstead.api.routes.agents import AgentPath, find_catalog, find_model, find_record, sealed_secrets
 from runstead.api.routes.tools import made_tool
-from runstead.api.wire.agent_file import Exported, messages_in, new_tools_in, read_file, tools_in, written
+from runstead.api.wire.agent_file import (
+    Exported,
+    FileAgent,
+    messages_in,
+    new_tools_in,
+    read_file,
+    tools_in,
+    written,
+)
 from runstead.api.wire.agent_requests import NewAgent, check_block_labels, handle_of, new_agent
 from runstead.api.wire.blocks import new_block
 from runstead.api.wire.first_messages import first_messages
@@ -123,19 +131,9 @@ async def import_agent(
     check_block_labels([block.label for block in blocks])
     name = form.name or form.override_name or wanted.name or "imported"
     secrets = {k: v for k, v in (wanted.secrets or {}).items() if v} | form.given_secrets()
-    other_model: dict[str, object] = {}
-    if handle != handle_of(wanted):
-        other_model = {
-            "model": handle,
-            "llm_config": None,
-            "model_settings": None,
-            "context_window_limit": None,
-        }
-    elif wanted.model is not None:  # the older form says the same again, with defaults that nobody chose
-        other_model = {"llm_config": None}
     body = wanted.model_copy(
         update={
-            **other_model,
+            **_other_model(wanted, handle),
             "name": f"{name}_copy" if form.append_copy_suffix else name,
             "tools": list(tools),
             "tool_ids": None,
@@ -156,3 +154,11 @@ async def import_agent(
     sealed = sealed_secrets(parts, agent.id, secrets)
     await parts.db.write(agents.make_agent, agent, stored, (), first, sealed)
     return Json(ImportedAgents(agent_ids=[agent.id]))
+
+
+def _other_model(wanted: FileAgent, handle: str) -> dict[str, object]:
+    """What of the file's agent does not hold where another model takes the place of its own."""
+    if handle != handle_of(wanted):
+        return {"model": handle, "llm_config": None, "model_settings": None, "context_window_limit": None}
+    # The older form says the same again, with defaults that nobody chose.
+    return {} if wanted.model is None else {"llm_config": None}

@@ -26,14 +26,17 @@ class TagQuery(PageQuery):
         """The page of all tags, which are in alphabetical order."""
         ascending = self.order == "asc"
         words = (self.query_text or self.name or "").lower()
-        left = [tag for tag in tags if words in tag.lower()]
-        for cursor, follows in ((self.after, ascending), (self.before, not ascending)):
-            if cursor is not None:
-                left = [tag for tag in left if (tag > cursor if follows else tag < cursor)]
+        # Within these, in the alphabet's order: the cursors of a list that descends change places.
+        lowest, highest = (self.after, self.before) if ascending else (self.before, self.after)
+        left = [tag for tag in tags if words in tag.lower() and _between(tag, lowest, highest)]
         left = left if ascending else left[::-1]
         if self.before is not None and self.after is None:
             return left[-self.limit :]
         return left[: self.limit]
+
+
+def _between(tag: str, lowest: str | None, highest: str | None) -> bool:
+    return (lowest is None or tag > lowest) and (highest is None or tag < highest)
 
 
 @router.get("/tags/")

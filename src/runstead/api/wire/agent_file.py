@@ -250,32 +250,41 @@ def messages_in(file: AgentFile, agent: Agent, ids: Ids, now: datetime) -> list[
     returned = {r.tool_call_id for m in given.messages for r in _returns(m)}
     made: list[Message] = []
     for each in given.messages:
-        message = Message(
-            id=MessageId(f"message-{ids.uuid()}"),
-            user_id=agent.user_id,
-            agent_id=agent.id,
-            role=_ROLES[each.role],
-            created_at=each.created_at or now,
-            parts=tuple(part for given_part in _parts(each.content) if (part := _part(given_part))),
-            tool_calls=tuple(
-                ToolCall(call.id, call.function.name, call.function.arguments)
-                for call in each.tool_calls or ()
-            ),
-            name=each.name,
-            otid=each.otid,
-            sender_id=each.sender_id,
-            group_id=each.group_id,
-            in_context=each.id in seen,
-        )
-        if message.role is Role.APPROVAL:
-            continue  # what it decided stands in the returns
-        if message.role is not Role.TOOL:
-            made.append(message)
-            left = [call for call in message.tool_calls if call.id not in returned]
-            made += [_tool(message, ToolReturn(call.id, call.name, "error", _OPEN), ids) for call in left]
-            continue
-        made += [_tool(message, _return(r, each.name), ids) for r in _returns(each)]
+        message = _message(each, agent, ids, now, in_context=each.id in seen)
+        made += _as_stored(message, each, returned, ids)
     return made
+
+
+def _as_stored(message: Message, each: FileMessage, returned: set[str | None], ids: Ids) -> list[Message]:
+    """What a message of a file becomes: what an approval decided stands in the returns, of which each is a message."""
+    if message.role is Role.APPROVAL:
+        return []
+    if message.role is Role.TOOL:
+        return [_tool(message, _return(result, each.name), ids) for result in _returns(each)]
+    left = [call for call in message.tool_calls if call.id not in returned]
+    return [
+        message,
+        *(_tool(message, ToolReturn(call.id, call.name, "error", _OPEN), ids) for call in left),
+    ]
+
+
+def _message(each: FileMessage, agent: Agent, ids: Ids, now: datetime, *, in_context: bool) -> Message:
+    return Message(
+        id=MessageId(f"message-{ids.uuid()}"),
+        user_id=agent.user_id,
+        agent_id=agent.id,
+        role=_ROLES[each.role],
+        created_at=each.created_at or now,
+        parts=tuple(part for given in _parts(each.content) if (part := _part(given))),
+        tool_calls=tuple(
+            ToolCall(call.id, call.function.name, call.function.arguments) for call in each.tool_calls or ()
+        ),
+        name=each.name,
+        otid=each.otid,
+        sender_id=each.sender_id,
+        group_id=each.group_id,
+        in_context=in_context,
+    )
 
 
 def _tool(near: Message, result: ToolReturn, ids: Ids) -> Message:
