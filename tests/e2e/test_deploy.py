@@ -18,7 +18,7 @@ import pytest
 from tests.cluster import Cluster, Watcher, begin, said, whole
 from tests.proxy import ReadyProxy
 from tests.services import PostgresServer, RedisServer
-from tests.serving import Json, Server, saying, story, tokens, until
+from tests.serving import Client, Json, Server, saying, story, tokens, until
 from tests.sse import Frame, parse
 from tests.story_model import StoryModel
 
@@ -234,3 +234,9 @@ def test_a_process_that_stops_says_so(cluster: Cluster, model: StoryModel, mark:
 
 def _status(server: Server, path: str) -> int:
     return httpx.get(server.url + path).status_code
+
+
+def _given_up(client: Client, message: Json) -> bool:
+    """Whether a message was said by an attempt that another one followed."""
+    step = client.ask("GET", f"/v1/steps/{message['step_id']}")
+    return step["status"] == "failed" and step["error_type"] == "abandoned"
