@@ -192,7 +192,8 @@ def test_a_deploy_under_load_loses_nothing(cluster: Cluster, model: StoryModel, 
             assert len(runs) == load.sent, "each message is one run"
             assert {run["status"] for run in runs} == {"completed"}
             kept = client.ask("GET", f"/v1/agents/{load.agent}/messages?limit=1000")
-            whole_answers = [m for m in kept if m.get("content") == TEXT]
+            # An attempt that was given up may have said all of it: it is kept with a step that failed.
+            whole_answers = [m for m in kept if m.get("content") == TEXT and not _given_up(client, m)]
             assert len(whole_answers) == load.sent, "each message is answered once"
 
 
