@@ -58,6 +58,12 @@ def test_filters_live_in_the_address(model: StoryModel, folder: Path, look: Look
             expect(page.get_by_text("No run fits")).to_be_visible()
         assert client.run(seeds.failed)["status"] == "failed"
 
+# The rows follow the scrollbar a frame later.
+DRAWN_WHERE_SCROLLED = """() => {
+    const [list, row] = [".runs-list", ".v-body .run-row"].map((each) => document.querySelector(each));
+    return Math.abs(row.ariaRowIndex * row.offsetHeight - list.scrollTop) < 20 * row.offsetHeight;
+}"""
+
 
 def test_the_list_is_live(server: Server, model: StoryModel, look: Look, mark: str) -> None:
     """A new run stands at the top without being asked for; it changes as it goes; a deleted one leaves."""
@@ -112,6 +118,7 @@ def test_five_thousand_runs(model: StoryModel, folder: Path, look: Look) -> None
             expect(page.locator(".v-body .row-link").last).to_have_text(OLDEST)
             assert drawn.count() < ROWS_DRAWN_MAX
             scroller.evaluate("el => el.scrollTop = el.scrollHeight / 2")
+            page.wait_for_function(DRAWN_WHERE_SCROLLED)
             top = page.locator(".v-body .run-row").nth(15)
             text = top.inner_text()
             place = scroller.evaluate("el => el.scrollTop")

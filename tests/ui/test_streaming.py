@@ -56,15 +56,17 @@ def test_a_run_is_begun_from_the_page_and_watched(
 def test_a_reload_in_the_middle_goes_on_at_the_same_event(
     server: Server, client: Client, model: StoryModel, look: Look, mark: str
 ) -> None:
-    """The same words once, no number twice or left out, before and after."""
+    """The same words once, no number twice or left out, before and after, and none is asked for again."""
     agent = client.agent()
     run_id = begun(client, agent, story({"text": [*tokens(20), {"gate": mark}, "end"]}, mark=mark))
     whole = " ".join(f"t{number}" for number in range(20))
     with look.at(f"{server.url}/#/runs/{run_id}") as page:
         expect(spoken(page)).to_have_text(whole, use_inner_text=True)
         before = numbers(page)
-        page.reload()
+        with page.expect_request(f"**/v1/runs/{run_id}/stream") as asked:
+            page.reload()
         expect(spoken(page)).to_have_text(whole, use_inner_text=True)
+        assert asked.value.post_data_json["starting_after"] == before[-1]
         assert numbers(page) == before == list(range(1, len(before) + 1))
         model.open(mark)
         expect(spoken(page)).to_have_text(f"{whole} end", use_inner_text=True)

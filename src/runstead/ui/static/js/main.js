@@ -4,6 +4,7 @@
 import { get, hasKey, forgetKey, keysFrom } from "./api.js";
 import { askKey } from "./dialog.js";
 import { button, fill, h, icon, setText } from "./dom.js";
+import { forget } from "./kept.js";
 import { feed } from "./live.js";
 import { AgentView } from "./views/agent.js";
 import { AgentsView } from "./views/agents.js";
@@ -111,7 +112,7 @@ function themeButton() {
 
 const LINE = { opening: "Connecting", live: "Live", away: "Reconnecting", resting: "Paused", refused: "Not allowed", ended: "Ended" };
 const line = h("span", { class: "line" }, h("span", { class: "pulse", "aria-hidden": "true" }), h("span", {}));
-const leave = button("Forget key", { kind: "quiet small", onclick: () => (forgetKey(), location.reload()) });
+const leave = button("Forget key", { kind: "quiet small", onclick: () => (forgetKey(), forget(), location.reload()) });
 fill(document.getElementById("side-foot"), line, leave, themeButton());
 feed.watch((state) => {
   line.className = `line is-${state}`;

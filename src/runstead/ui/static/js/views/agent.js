@@ -96,6 +96,8 @@ export class AgentView {
     this.greeting.hidden = true;
     this.stick = true;
     fill(this.question);
+    // The feed may have told of it before the answer came.
+    if (this.shown.has(run)) return;
     this.talk.add([{ message_type: "user_message", id: `sent-${run}`, content: text }]);
     this.shown.add(run);
     if (this.follower) this.waiting.push(run);
@@ -137,7 +139,7 @@ export class AgentView {
       if (!last || this.talk !== talk || this.follower) return;
       this.status.hidden = false;
       fill(this.status, badge(standing(last)), h("span", { class: "muted" }, when(ms(last.completed_at))), h("a", { href: `#/runs/${last.id}` }, "Open the run"));
-      if (standing(last) === "approval") showDecision(this.question, last, (run) => (fill(this.question), this.attach(run)));
+      if (standing(last) === "approval") showDecision(this.question, last, (run) => (fill(this.question), this.shown.has(run) || this.attach(run)));
       else fill(this.question);
     } catch (error) {
       toast(error.message, "bad");

@@ -8,6 +8,7 @@ import { confirm } from "../dialog.js";
 import { announce, button, copy, fill, h, icon, setText, toast } from "../dom.js";
 import { RawEvents } from "../events.js";
 import { count, duration, line, modelName, moment, money, ms } from "../format.js";
+import { keep, takeKept } from "../kept.js";
 import { Follower, feed } from "../live.js";
 import { snippets } from "../snippets.js";
 import { active, badge, elapsed, reasonWord, setBadge, standing, word } from "../status.js";
@@ -133,10 +134,19 @@ export class RunView {
   }
 
   follow() {
+    // Before a reload this run was followed up to here. One that is over is soon read again from its start.
+    const kept = active(this.run) ? takeKept(this.id) : [];
+    if (kept.length) this.heard(kept);
+    addEventListener("pagehide", (this.hidden = () => this.keep()));
     this.follower = new Follower(this.id, {
+      after: kept.at(-1)?.seq_id,
       onEvents: (events) => this.heard(events),
       onState: (state, error) => this.lineIs(state, error),
     }).start();
+  }
+
+  keep() {
+    if (active(this.run) && this.raw.events[0]?.seq_id === 1) keep(this.id, this.raw.events);
   }
 
   lineIs(state, error) {
@@ -370,6 +380,7 @@ export class RunView {
     this.over = true;
     this.leave();
     this.follower?.stop();
+    if (this.hidden) removeEventListener("pagehide", this.hidden);
     this.raw.stop();
     clearInterval(this.timer);
     clearTimeout(this.polling);
