@@ -32,15 +32,17 @@ hypothesis.settings.load_profile("runstead")
 
 OURS = "runstead-"
 SERVICES = frozenset({"postgres_server", "redis_server"})
+# Tests of the whole: suites that run a seam's every implementation, processes that die, clients that are installed.
+WHOLE = frozenset({"compat", "conformance", "e2e", "fault", "fuzz", "migration", "property"})
 ENDING_S = 2.0
 LOOK_S = 0.005
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs a service of its own is not in the inner loop."""
+    """What needs a service of its own, or looks at the whole, is not in the inner loop."""
     for item in items:
-        if SERVICES.intersection(getattr(item, "fixturenames", ())) or _on_a_service(item):
+        if item.path.parent.name in WHOLE or SERVICES.intersection(getattr(item, "fixturenames", ())) or _on_a_service(item):
             item.add_marker(pytest.mark.slow)
 
 

@@ -359,6 +359,8 @@ class _Process:
 
     async def _give(self, body: bytes) -> None:
         stdin = cast("asyncio.StreamWriter", self._process.stdin)
+        if stdin.is_closing():  # it ended before it was given anything: what it lacks is told by who reads it
+            return
         try:
             stdin.write(body)
             await stdin.drain()
