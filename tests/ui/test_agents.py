@@ -101,12 +101,21 @@ def test_tools_are_listed(server: Server, client: Client, look: Look) -> None:
         expect(card.locator("pre")).to_contain_text('"query"')
 
 
-def test_the_overview_says_how_the_server_does(server: Server, client: Client, look: Look) -> None:
+def test_the_overview_says_how_the_server_does(
+    server: Server, client: Client, model: StoryModel, look: Look, mark: str
+) -> None:
+    """Every part of the server is there by its name; a provider whose newest call failed is not well."""
     agent = client.agent(name="Counted")
-    begun(client, agent, "hello")
+    client.wait_status(begun(client, agent, "hello"), "completed")
     with look.at(f"{server.url}/#/overview") as page:
-        expect(page.locator(".health")).to_contain_text("Runstead")
-        expect(page.locator(".health")).to_contain_text("openai (1)")
+        parts = page.locator(".health > div")
+        for name in ("Server", "Engine", "Store", "Log", "Providers"):
+            expect(parts.filter(has_text=name)).to_contain_text("OK")
+        expect(parts.filter(has_text="Providers")).to_contain_text(re.compile(r"openai: .*calls"))
+        model.known[mark] = [{"status": 500}]
+        client.wait_status(begun(client, agent, mark), "failed")
+        expect(parts.filter(has_text="Providers")).to_contain_text("Not well")
+        expect(parts.filter(has_text="Providers")).to_contain_text(re.compile(r"openai: \d+ of \d+ calls failed"))
         expect(page.get_by_role("img", name=re.compile("Runs by status over time"))).to_be_visible()
         page.get_by_role("link", name="Counted").click()
         expect(page).to_have_url(re.compile(agent))

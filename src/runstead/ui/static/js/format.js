@@ -56,6 +56,14 @@ export function tokens(value) {
   return `${(value / 1_000_000).toFixed(1)}M`;
 }
 
+/** 812 B, 4.2 kB, 1.3 MB. */
+export function size(bytes) {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  const step = bytes > 0 ? Math.min(units.length - 1, Math.floor(Math.log10(bytes) / 3)) : 0;
+  const value = (bytes ?? 0) / 1000 ** step;
+  return `${value.toFixed(step === 0 || value >= 100 ? 0 : 1)} ${units[step]}`;
+}
+
 /** Dollars: $1,240, $0.31, $0.0042. Nothing where no price is known. */
 export function money(value) {
   if (value === null || value === undefined) return null;

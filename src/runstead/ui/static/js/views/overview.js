@@ -1,12 +1,13 @@
 // How the server does: runs over time, how fast models answer, who uses how much, and whether all parts are well.
 // Everything is reckoned here, from the newest runs and steps that the API lists; the page says how many these are.
 
-import { get, request } from "../api.js";
+import { get } from "../api.js";
 import { dots, quantile, ranked, stacked } from "../chart.js";
 import { fill, h } from "../dom.js";
 import { count, duration, modelName, money, ms, tokens } from "../format.js";
+import { health } from "../health.js";
 import { feed } from "../live.js";
-import { STATUSES, badge, word } from "../status.js";
+import { STATUSES, word } from "../status.js";
 
 const LISTED = 1000;
 const COLUMNS = 40;
@@ -45,7 +46,7 @@ export class OverviewView {
   }
 
   async load() {
-    this.checkHealth();
+    health().then((facts) => fill(this.health, facts));
     try {
       const [runs, steps, counts] = await Promise.all([get(`v1/runs/?limit=${LISTED}&include=runstead.summary`), get(`v1/steps/?limit=${LISTED}`), get("v1/runs/counts")]);
       fill(this.head, STATUSES.map((status) => h("a", { class: `chip-link is-${status}`, href: `#/runs?status=${status}` }, word(status), " ", h("span", { class: "num" }, count(counts.by_status[status])))));
@@ -124,33 +125,8 @@ export class OverviewView {
     return this.table("Usage by agent", grouped(runs, (run) => run.summary.agent_name ?? "deleted agent", add), "Agent", (each) => `#/runs?agent=${each.of.agent_id}`);
   }
 
-  async checkHealth() {
-    const began = performance.now();
-    const part = async (name, path, words) => {
-      try {
-        const answer = await request("GET", path);
-        return [name, "success", words(await answer.text(), answer)];
-      } catch (error) {
-        return error.status === 404 ? null : [name, "failed", error.message];
-      }
-    };
-    const facts = await Promise.all([
-      part("Server", "v1/health/", (text) => `Runstead ${JSON.parse(text).version}, answers in ${duration(performance.now() - began)}`),
-      part("Takes work", "v1/ready/", () => "yes"),
-      part("Store", "v1/runs/counts", (text) => `${count(JSON.parse(text).total)} runs`),
-      part("Models", "v1/models/", (text) => providers(JSON.parse(text))),
-      part("Metrics", "metrics", (text) => `${count(text.split("\n").filter((line) => line && !line.startsWith("#")).length)} series at /metrics`),
-    ]);
-    fill(this.health, facts.filter(Boolean).map(([name, state, words]) => h("div", {}, h("dt", {}, name), h("dd", {}, badge(state, state === "success" ? "OK" : "Not well"), h("span", {}, words)))));
-  }
-
   dispose() {
     this.leave();
     clearTimeout(this.soon);
   }
-}
-
-function providers(models) {
-  const names = Map.groupBy ? [...Map.groupBy(models, (model) => model.provider_name ?? "?")].map(([name, of]) => `${name} (${of.length})`) : [`${models.length}`];
-  return names.join(", ") || "none offered";
 }
