@@ -42,7 +42,11 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs a service of its own, or looks at the whole, is not in the inner loop."""
     for item in items:
-        if item.path.parent.name in WHOLE or SERVICES.intersection(getattr(item, "fixturenames", ())) or _on_a_service(item):
+        if (
+            item.path.parent.name in WHOLE
+            or SERVICES.intersection(getattr(item, "fixturenames", ()))
+            or _on_a_service(item)
+        ):
             item.add_marker(pytest.mark.slow)
 
 

@@ -115,7 +115,9 @@ def test_the_overview_says_how_the_server_does(
         model.known[mark] = [{"status": 500}]
         client.wait_status(begun(client, agent, mark), "failed")
         expect(parts.filter(has_text="Providers")).to_contain_text("Not well")
-        expect(parts.filter(has_text="Providers")).to_contain_text(re.compile(r"openai: \d+ of \d+ calls failed"))
+        expect(parts.filter(has_text="Providers")).to_contain_text(
+            re.compile(r"openai: \d+ of \d+ calls failed")
+        )
         expect(page.get_by_role("img", name=re.compile("Runs by status over time"))).to_be_visible()
         page.get_by_role("link", name="Counted").click()
         expect(page).to_have_url(re.compile(agent))
