@@ -15,6 +15,18 @@ from runstead.settings import (
 )
 
 
+def test_the_terms_of_an_approval() -> None:
+    """A week and no, unless the environment says otherwise; a word that is none is refused."""
+    assert (from_environment({}).approval_expires_s, from_environment({}).approval_default) == (
+        604_800,
+        "deny",
+    )
+    said = from_environment({"RUNSTEAD_APPROVAL_EXPIRES_S": "0", "RUNSTEAD_APPROVAL_DEFAULT": "Approve"})
+    assert (said.approval_expires_s, said.approval_default) == (0, "approve")
+    with pytest.raises(Invalid, match="RUNSTEAD_APPROVAL_DEFAULT must be deny or approve, not 'maybe'"):
+        from_environment({"RUNSTEAD_APPROVAL_DEFAULT": "maybe"})
+
+
 def test_a_busy_policy_is_one_of_three() -> None:
     """The words are the domain's; anything else is refused by name, with what is allowed."""
     assert tuple(policy.value for policy in BusyPolicy) == CHOICES["RUNSTEAD_BUSY_POLICY"]

@@ -28,6 +28,7 @@ from runstead.api.services import Services
 from runstead.api.wire.events import encode
 from runstead.api.wire.runs import callback_json
 from runstead.clock import Clock, SystemClock
+from runstead.domain.approval import ApprovalTerms
 from runstead.domain.run import BusyPolicy, Run
 from runstead.engine.engine import Engine
 from runstead.engine.tally import CountedExecutor
@@ -42,6 +43,7 @@ from runstead.loop.loop import AgentLoop
 from runstead.retention import Retention
 from runstead.runs.admit import Admission
 from runstead.runs.cancel import Cancellation
+from runstead.runs.expire import Expiry
 from runstead.runs.feed import RunFeeds
 from runstead.runs.wait import outcome
 from runstead.settings import Settings
@@ -88,6 +90,7 @@ class Server:
     engine: Engine
     callbacks: Callbacks
     retention: Retention
+    expiry: Expiry
     phase: Phase
     api: FastAPI
 
@@ -112,7 +115,8 @@ def build(
     gateway = gateway or ProviderGateway(settings, clock)
     patient = PatientDatabase(db)
     workshop = open_workshop(settings, patient)
-    loop = AgentLoop(patient, gateway, workshop.toolbox, clock, ids)
+    terms = ApprovalTerms(settings.approval_expires_s, settings.approval_default)
+    loop = AgentLoop(patient, gateway, workshop.toolbox, clock, ids, terms)
     meter = Meter()
     engine = Engine(settings, db, events, clock, ids, CountedExecutor(loop, meter), ground.signals)
     meter.watch("runstead_leases_held", lambda: engine.owner.held)
@@ -121,7 +125,7 @@ def build(
     async def render(run: Run) -> bytes:
         return callback_json(run, await outcome(events, run.id))
 
-    cancellation = Cancellation(db, events, clock, engine)
+    cancellation = Cancellation(db, events, clock, ids, engine)
     admission = Admission(
         db,
         clock,
@@ -154,6 +158,7 @@ def build(
         engine=engine,
         callbacks=Callbacks(settings, db, clock, render),
         retention=Retention(settings, db, events, clock, meter),
+        expiry=Expiry(db, clock, admission, terms, settings.reconcile_s),
         phase=phase,
         api=api,
     )
@@ -236,7 +241,7 @@ def _chores(server: Server) -> Sequence[Coroutine[None, None, None]]:
     always = (server.services.cancellation.run(),)
     if not server.services.settings.works:
         return always
-    return (*always, server.callbacks.run(), server.retention.run())
+    return (*always, server.callbacks.run(), server.retention.run(), server.expiry.run())
 
 
 async def drain(server: Server) -> None:

@@ -21,6 +21,7 @@ _LETTA = {
 }
 # Settings that take one of a few words.
 CHOICES = {
+    "RUNSTEAD_APPROVAL_DEFAULT": ("deny", "approve"),
     "RUNSTEAD_BUSY_POLICY": ("wait", "refuse", "interrupt"),
     "RUNSTEAD_ROLE": ("all", "api", "worker"),
     "RUNSTEAD_SANDBOX": ("auto", "bubblewrap", "process", "off"),
@@ -97,6 +98,8 @@ class Settings:
     sweep_s: float = 300.0
     sqlite_synchronous: str = "NORMAL"
     busy_policy: str = "wait"
+    approval_expires_s: float = 7 * 24 * 3600.0
+    approval_default: str = "deny"
 
     model_timeout_s: float = 600.0
     model_first_token_timeout_s: float = 120.0

@@ -69,7 +69,7 @@ class RecordingCancellation(Cancellation):
     """Writes down which runs were to end, and lets them; `works` False: they go on."""
 
     def __init__(self, db: SqliteDatabase, log: EmbeddedLog, clock: ManualClock) -> None:
-        super().__init__(db, log, clock, _NobodyStops())
+        super().__init__(db, log, clock, CountingIds(), _NobodyStops())
         self.asked: list[str] = []
         self.works = True
         self._database = db

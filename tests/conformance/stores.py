@@ -20,7 +20,8 @@ from runstead.domain.run import Run, RunType
 from runstead.domain.run_machine import Claimed
 from runstead.events.embedded import EmbeddedLog
 from runstead.ids import DEFAULT_ORGANIZATION, DEFAULT_USER, AgentId, CountingIds, RunId
-from runstead.runs.admit import Admission, Answered, NewRun, Said
+from runstead.runs.admit import Admission, NewRun, Said
+from runstead.runs.answers import Answered
 from runstead.store import actors, agents
 from runstead.store import commit as commits
 from runstead.store.commit import Claim

@@ -295,7 +295,7 @@ async def test_an_agent_goes_or_gets_a_run(two: Stores) -> None:
         await two.a.write(agents.insert_agent, agent(number))
         name = agent(number).id
         gone, admitted = await asyncio.gather(
-            two.a.write(agents.delete_agent, DEFAULT_USER, name),
+            two.a.write(agents.delete_agent, DEFAULT_USER, name, NOW),
             two.admit(1, agent_id=name),
             return_exceptions=True,
         )

@@ -7,7 +7,8 @@ import pytest
 from runstead.api.wire.messages import SendRequest
 from runstead.domain.message import ImagePart, Role, TextPart
 from runstead.errors import Unprocessable
-from runstead.runs.admit import Answered, Said
+from runstead.runs.admit import Said
+from runstead.runs.answers import Answered
 
 
 def test_a_message_is_said_by_somebody() -> None:

@@ -304,6 +304,42 @@ def test_secrets_leave_the_agents_documents(url: str) -> None:
     }
 
 
+def test_what_waited_before_the_upgrade_expires_too(url: str) -> None:
+    """A question that is open gets a time; one that was answered, or whose agent is gone, asks nobody."""
+    on(url, step("0004"))
+    agent = "INSERT INTO agents (id, user_id, name, agent_type, model, system, created_at, updated_at, document) VALUES"
+    run = (
+        "INSERT INTO runs (id, user_id, organization_id, agent_id, lane, type, status, stop_reason, background, created_at,"
+        " updated_at, epoch, last_seq, step_count, prompt_tokens, completion_tokens, cached_input_tokens,"
+        " cache_write_tokens, reasoning_tokens, request, metadata) VALUES"
+    )
+    columns = "id, user_id, agent_id, lane, run_id, role, created_at, in_context, text, document"
+    asks = dumps({"calls": [{"id": "c", "name": "t", "arguments": "", "needs_approval": True}]})
+    denies = dumps({"decisions": [{"call_id": "c", "approve": False, "reason": None}]})
+    rows = [
+        f"{agent} ('agent-{name}', 'user-1', 'n', 't', 'm', 's', 1, 2, '{{}}')"
+        for name in ("open", "answered")
+    ]
+    rows += [
+        f"{run} ('run-{name}', 'user-1', 'org-1', 'agent-{name}', 'agent-{name}', 'send_message', 'completed',"
+        " 'requires_approval', false, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, '{}', '{}')"
+        for name in ("open", "answered", "gone")
+    ]
+    said = [("open", "assistant", asks), ("answered", "assistant", asks), ("answered", "approval", denies)]
+    rows += [
+        f"INSERT INTO messages ({columns}) VALUES ('message-{number}', 'user-1', 'agent-{name}', 'agent-{name}',"
+        f" 'run-{name}', '{role}', 1, true, '', '{document}')"
+        for number, (name, role, document) in enumerate(said)
+    ]
+    user = "INSERT INTO users VALUES ('user-1', 'org-1', 'u', 1, 1, false)"
+    on(url, sql("INSERT INTO organizations VALUES ('org-1', 'One', 1, false)", user, *rows))
+
+    migrate(url)
+
+    asking = "SELECT id || ' ' || asks FROM runs WHERE asks IS NOT NULL AND asks_until > 1700000000000000"
+    assert on(url, sql(asking)) == ["run-open message-0"]
+
+
 def test_steps_only_add_what_an_older_release_can_leave_out(url: str) -> None:
     """The release before goes on writing: no column is gone, and a new one is nullable or has a default of its own."""
 

@@ -162,9 +162,9 @@ async def test_an_interrupt_ends_only_its_own_lane(tmp_path: Path) -> None:
         assert RunStatus.COMPLETED is (await w.ended(other)).status
 
 
-@pytest.mark.parametrize("policy", list(BusyPolicy))
+@pytest.mark.parametrize("policy", [BusyPolicy.WAIT, BusyPolicy.REFUSE])
 async def test_a_pending_approval_keeps_its_own_rule(tmp_path: Path, policy: BusyPolicy) -> None:
-    """Its run is over and nothing is busy, but a new message is refused with PENDING_APPROVAL, whatever the policy."""
+    """Its run is over and nothing is busy, but a new message is refused with PENDING_APPROVAL, unless it interrupts."""
     async with world(tmp_path, ScriptedGateway([calls(SEARCH)])) as w:
         agent = await w.agent(tool_rules=ASK_FIRST)
         await w.say(agent, "look it up")

@@ -57,7 +57,7 @@ def test_an_agent_is_nobody_elses(conn: Connection) -> None:
     agents.make_agent(conn, mine, [block()], (), [SYSTEM])
     agents.update_agent(conn, replace(mine, user_id=OTHER, name="stolen", tags=()))
     assert agents.change_agent(conn, OTHER, mine.id, lambda each: each, []) is None
-    assert not agents.delete_agent(conn, OTHER, mine.id)
+    assert not agents.delete_agent(conn, OTHER, mine.id, NOW)
     assert agents.find_agent(conn, OTHER, mine.id) is None
     assert agents.find_record(conn, OTHER, mine.id) is None
     assert agents.list_records(conn, OTHER, AgentFilter(), Page()) == []
@@ -92,13 +92,13 @@ def test_a_change_says_which_blocks_are_held(conn: Connection) -> None:
 def test_a_history_begins_anew(conn: Connection) -> None:
     agents.make_agent(conn, agent(), [], (), [SYSTEM])
     again = replace(SYSTEM, id=MessageId("message-2"))
-    assert agents.begin_anew(conn, agent(), [again]).message_ids == [again.id]
+    assert agents.begin_anew(conn, agent(), [again], NOW).message_ids == [again.id]
 
 
 def test_a_deleted_agent_leaves_nothing_of_its_own(conn: Connection) -> None:
     agents.make_agent(conn, agent(tags=("t",)), [block()], (), [SYSTEM])
-    assert agents.delete_agent(conn, DEFAULT_USER, agent().id)
-    assert not agents.delete_agent(conn, DEFAULT_USER, agent().id)
+    assert agents.delete_agent(conn, DEFAULT_USER, agent().id, NOW)
+    assert not agents.delete_agent(conn, DEFAULT_USER, agent().id, NOW)
     for table in (messages, agent_tags):
         assert conn.scalar(select(func.count()).select_from(table)) == 0
 

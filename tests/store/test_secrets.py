@@ -27,7 +27,7 @@ def test_a_set_replaces_the_last(conn: Connection) -> None:
     assert [each.name for each in secrets.names_of_agent(conn, DEFAULT_USER, ADA.id)] == ["A", "C"]
     assert secrets.sealed_of_agent(conn, OTHER, ADA.id) == {}
     assert secrets.names_of_agent(conn, OTHER, ADA.id) == []
-    agents.delete_agent(conn, DEFAULT_USER, ADA.id)
+    agents.delete_agent(conn, DEFAULT_USER, ADA.id, NOW)
     assert secrets.sealed_of_agent(conn, DEFAULT_USER, ADA.id) == {}
 
 

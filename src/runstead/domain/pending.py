@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
 
-from runstead.domain.message import Message, Role, ToolCall
+from runstead.domain.message import Decision, Message, Role, ToolCall, ToolReturn
+from runstead.ids import MessageId
+
+DENIED_TEXT = "Error: request to call tool denied. User reason: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +53,39 @@ def open_in(messages: list[Message]) -> OpenCalls | None:
         if messages[index].role is Role.ASSISTANT:
             return open_calls(messages[index], messages[index + 1 :])
     return None
+
+
+def refused(calls: OpenCalls, reason: str, at: datetime, new_id: Callable[[], str]) -> tuple[Message, ...]:
+    """The messages that close open calls without running any: an answer that denies those that wait, and every return.
+
+    They belong to the run that asked: no other one is made for them.
+    """
+    asked = calls.request
+
+    def message(role: Role) -> Message:
+        return Message(
+            id=MessageId("message-" + new_id()),
+            user_id=asked.user_id,
+            agent_id=asked.agent_id,
+            conversation_id=asked.conversation_id,
+            run_id=asked.run_id,
+            role=role,
+            created_at=at,
+        )
+
+    answer = replace(
+        message(Role.APPROVAL),
+        decisions=tuple(Decision(call.id, approve=False, reason=reason) for call in calls.waiting),
+        answers=asked.id,
+    )
+    returns = (
+        replace(
+            message(Role.TOOL),
+            step_id=asked.step_id,
+            name=call.name,
+            tool_return=ToolReturn(call.id, call.name, "error", DENIED_TEXT + reason),
+        )
+        for call in asked.tool_calls
+        if call in calls.waiting or call in calls.ready
+    )
+    return (answer, *returns)

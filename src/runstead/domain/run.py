@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from runstead.domain.step import Usage
 from runstead.domain.tool import ToolSpec
-from runstead.ids import AgentId, ConversationId, OrganizationId, RunId, UserId
+from runstead.ids import AgentId, ConversationId, MessageId, OrganizationId, RunId, UserId
 
 MAX_STEPS_DEFAULT = 50
 
@@ -101,7 +101,8 @@ class Run:
     `epoch` 0: nobody has owned it yet. `owner` and `lease_until` say who works on it, until when unless renewed.
     `last_seq` is the number of its newest event that was in the log at its last commit. `commits` counts its owners'
     commits; no event beyond `reserved_seq` was given to anybody; `hot_id` names the Redis that its newest events are
-    in, if any. Durations in nanoseconds.
+    in, if any. `asks` names the message with which it ended and that nobody has answered yet, `asks_until` the time at which
+    the server answers it itself (None: never). Durations in nanoseconds.
     """
 
     id: RunId
@@ -134,6 +135,8 @@ class Run:
     commits: int = 0
     reserved_seq: int = 0
     hot_id: str | None = None
+    asks: MessageId | None = None
+    asks_until: datetime | None = None
     position: int = 0
 
     @property

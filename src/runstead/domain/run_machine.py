@@ -38,7 +38,10 @@ class Advanced:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The run ends, for `reason`. `error` is kept in its metadata."""
+    """The run ends, for `reason`. `error` is kept in its metadata.
+
+    `asks` is the message that waits for an answer, until `asks_until`.
+    """
 
     reason: StopReason
     usage: Usage = field(default_factory=Usage)
@@ -46,6 +49,8 @@ class Finished:
     ttft_ns: int | None = None
     error: Mapping[str, object] | None = None
     result: Mapping[str, object] | None = None
+    asks: MessageId | None = None
+    asks_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +167,8 @@ def _finish(run: Run, given: Finished, now: datetime) -> Run:
         owner=None,
         lease_until=None,
         duration_ns=int((now - run.created_at).total_seconds() * 1e9),
+        asks=given.asks,
+        asks_until=given.asks_until,
     )
 
 

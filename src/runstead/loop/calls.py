@@ -6,11 +6,12 @@ Where the tool says `on_interrupt: fail`, a commit says that the call begins bef
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from runstead.clock import Clock
 from runstead.domain.message import Message, Role, ToolCall, ToolReturn
-from runstead.domain.pending import OpenCalls
+from runstead.domain.pending import DENIED_TEXT, OpenCalls
 from runstead.domain.run import StopReason
 from runstead.domain.run_machine import Advanced, Finished
 from runstead.domain.step import Step, StepStatus
@@ -19,11 +20,11 @@ from runstead.ids import Ids, MessageId
 from runstead.loop.hold import Interrupt, Interrupted
 from runstead.loop.together import side_by_side
 from runstead.loop.turn import Turn
+from runstead.store import messages as message_rows
 from runstead.store import steps as step_rows
 from runstead.store.database import Database
 from runstead.tools.registry import Toolbox, ToolContext
 
-DENIED_TEXT = "Error: request to call tool denied. User reason: "
 CANCELLED_TEXT = "The run was cancelled before this call came to an end."
 INTERRUPTED_TEXT = (
     "The call was interrupted and may have taken effect; it was not run again."
@@ -94,24 +95,29 @@ class Caller:
     async def settle(self, turn: Turn, calls: OpenCalls) -> None:
         """Commit the returns that an answer to an approval brings by itself: denials, and results of the client's tools."""
         answers = [m for m in turn.messages if m.role is Role.APPROVAL and m.run_id == turn.run.id]
-        brought: dict[str, ToolOutcome] = {}
-        for answer in answers:
-            for decision in answer.decisions:
-                if not decision.approve:
-                    brought[decision.call_id] = ToolOutcome(
-                        "error", DENIED_TEXT + (decision.reason or "None")
-                    )
-            for each in answer.client_returns:
-                brought[each.call_id] = ToolOutcome(each.status, each.text, each.stdout, each.stderr)
+        brought = _brought(answers)
         messages = tuple(
             self._message(turn, calls, call, brought[call.id]) for call in calls.waiting if call.id in brought
         )
         if messages:
             await turn.advance(Advanced(), messages=messages, events=turn.told(messages))
 
-    async def cancel(self, turn: Turn, calls: OpenCalls) -> None:
-        """End the run, and give every open call the return that it was cancelled."""
-        await self._cancelled(turn, calls, (*calls.ready, *calls.waiting))
+    async def returns(self, turn: Turn, calls: OpenCalls, text: str) -> tuple[Message, ...] | None:
+        """What closes the calls that are this run's to close, if it can do no more for them; None where they are another's.
+
+        A run closes what it asked for and what it answers. What its answer brought is kept, even if its turn never came.
+        """
+        answer = await self._db.read(message_rows.answer_of_run, turn.run.user_id, turn.run.id)
+        own = calls.request.run_id == turn.run.id
+        answers = [] if answer is None or answer.answers != calls.request.id else [answer]
+        if not own and not answers:
+            return None
+        outcome, brought = ToolOutcome("error", text), _brought(answers)
+        return tuple(
+            self._message(turn, calls, call, brought.get(call.id, outcome))
+            for call in calls.request.tool_calls
+            if call in calls.ready or call in calls.waiting
+        )
 
     async def _come_of(self, turn: Turn, call: ToolCall) -> ToolOutcome:
         """What comes of one call; one that breaks a rule of the agent's is refused."""
@@ -183,3 +189,15 @@ class Caller:
             name=call.name,
             tool_return=result,
         )
+
+
+def _brought(answers: Iterable[Message]) -> dict[str, ToolOutcome]:
+    """The returns that answers bring by themselves, by call."""
+    brought: dict[str, ToolOutcome] = {}
+    for answer in answers:
+        for decision in answer.decisions:
+            if not decision.approve:
+                brought[decision.call_id] = ToolOutcome("error", DENIED_TEXT + (decision.reason or "None"))
+        for each in answer.client_returns:
+            brought[each.call_id] = ToolOutcome(each.status, each.text, each.stdout, each.stderr)
+    return brought

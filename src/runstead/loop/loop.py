@@ -6,13 +6,14 @@ Works the same for a new run and for one whose process died: it looks at what is
 from __future__ import annotations
 
 from runstead.clock import Clock
+from runstead.domain.approval import ApprovalTerms
 from runstead.domain.event import Failed, Stopped, Used
 from runstead.domain.run import StopReason
 from runstead.domain.run_machine import Change, Finished, transition
 from runstead.errors import ModelError, NotFound, RunsteadError, StaleEpoch
 from runstead.ids import Ids
 from runstead.llm.types import Gateway
-from runstead.loop.calls import Caller
+from runstead.loop.calls import CANCELLED_TEXT, Caller
 from runstead.loop.compaction import Compactor
 from runstead.loop.history import History
 from runstead.loop.hold import Hold, Interrupt, Interrupted
@@ -27,18 +28,27 @@ _PENDING_TEXT = (
     "The agent is waiting for approval of a tool call, so this message was not taken."
     " Approve or deny the call, then send the message again."
 )
+FAILED_TEXT = "The run failed before this call came to an end; whether it took effect is not known."
 
 
 class AgentLoop:
     """Executes runs."""
 
-    def __init__(self, db: Database, gateway: Gateway, tools: Toolbox, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self,
+        db: Database,
+        gateway: Gateway,
+        tools: Toolbox,
+        clock: Clock,
+        ids: Ids,
+        approvals: ApprovalTerms,
+    ) -> None:
         self._db = db
         self._clock = clock
         self._ids = ids
         self._tools = tools
         self._history = History()
-        self._stepper = Stepper(gateway, tools, clock, ids)
+        self._stepper = Stepper(gateway, tools, clock, ids, approvals)
         self._caller = Caller(db, tools, clock, ids)
         self._compactor = Compactor(gateway, clock, ids)
 
@@ -66,7 +76,7 @@ class AgentLoop:
             "detail": "The server's log has the cause, under this run's id.",
         }
         turn = await self._turn(hold)
-        await turn.finish(Finished(StopReason.ERROR, error=details))
+        await self._end(turn, Finished(StopReason.ERROR, error=details), FAILED_TEXT)
 
     async def _turn(self, hold: Hold) -> Turn:
         known = self._history.known(hold.run.lane)
@@ -120,11 +130,13 @@ class AgentLoop:
                 raise StaleEpoch
 
     async def _cancel(self, turn: Turn) -> None:
+        await self._end(turn, Finished(StopReason.CANCELLED), CANCELLED_TEXT)
+
+    async def _end(self, turn: Turn, given: Finished, text: str) -> None:
+        """End the run, and in the same commit the calls that nobody but this run would end."""
         calls = turn.open()
-        if calls is not None and calls.ready:
-            await self._caller.cancel(turn, calls)
-        else:
-            await turn.finish(Finished(StopReason.CANCELLED))
+        closing = None if calls is None else await self._caller.returns(turn, calls, text)
+        await turn.finish(given, messages=closing or (), events=turn.told(closing or ()))
 
     async def _refuse(self, hold: Hold, error: NotFound) -> None:
         """The agent is gone: there is nothing to load, so the run ends by the machine alone."""

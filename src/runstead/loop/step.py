@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 from runstead.clock import Clock
+from runstead.domain.approval import ApprovalTerms
 from runstead.domain.event import Ping, RunEvent
 from runstead.domain.message import Mark, Message, Role, TextPart
 from runstead.domain.run import StopReason
@@ -49,11 +50,14 @@ class Asking:
 class Stepper:
     """Makes steps. One serves all runs; everything about a run is in its turn."""
 
-    def __init__(self, gateway: Gateway, tools: Toolbox, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self, gateway: Gateway, tools: Toolbox, clock: Clock, ids: Ids, approvals: ApprovalTerms
+    ) -> None:
         self._gateway = gateway
         self._tools = tools
         self._clock = clock
         self._ids = ids
+        self._approvals = approvals
 
     async def step(self, turn: Turn) -> bool:
         """Ask the model once and commit what it said. True: the run is over. Raises `Interrupted` to hand over."""
@@ -161,8 +165,9 @@ class Stepper:
         step = self._timed(asking, usage)
         if message.awaits_approval:
             reason = StopReason.REQUIRES_APPROVAL
+            until = self._approvals.until(turn.agent, message, self._clock.now())
             await turn.finish(
-                Finished(reason, usage, 1, ttft_ns),
+                Finished(reason, usage, 1, ttft_ns, asks=message.id, asks_until=until),
                 messages=(message,),
                 steps=(step.ended(StepStatus.SUCCESS, reason.value),),
                 events=events,

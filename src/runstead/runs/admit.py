@@ -12,21 +12,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from runstead.clock import Clock
 from runstead.domain.actor import User
+from runstead.domain.approval import ApprovalTerms
 from runstead.domain.event import Ping
-from runstead.domain.message import Decision, Message, Part, Role, ToolReturn
-from runstead.domain.pending import OpenCalls, open_calls
+from runstead.domain.message import Message, Part, Role
+from runstead.domain.pending import OpenCalls, open_calls, refused
 from runstead.domain.run import BusyPolicy, Run, RunRequest, RunStatus, RunType
-from runstead.errors import Busy, Conflict, Invalid, NotFound, PendingApproval, Unavailable
+from runstead.errors import Busy, Invalid, NotFound, PendingApproval, Unavailable
 from runstead.events.log import Encoder, Entry, EventLog, Kind
 from runstead.ids import AgentId, ConversationId, Ids, MessageId, RunId
-from runstead.store import agents, conversations, idempotency, messages, runs
+from runstead.runs.answers import Answered, answered_before, filled, under_way
+from runstead.store import actors, agents, approvals, conversations, idempotency, messages, runs
 from runstead.store import commit as commits
 from runstead.store.database import Database
 from runstead.store.events import EventRow
@@ -36,13 +37,9 @@ Dispatch = Callable[[RunId], Awaitable[None]]
 # Told of runs whose cancel is written: see to it that they end.
 EndSoon = Callable[[Sequence[RunId]], None]
 
-ANSWERS_LOOKED_AT = 10
 KEY_CHARS_MAX = 255
 
-_NOTHING_PENDING = (
-    "Cannot process approval response: No tool call is currently awaiting approval."
-    " Please send a regular message to interact with the agent."
-)
+SUPERSEDED_REASON = "a new message was sent instead of an answer"
 _STILL_PENDING = (
     "CONFLICT: Cannot send a new message: The agent is waiting for approval on a tool call."
     " Please approve or deny the pending request before continuing."
@@ -63,18 +60,6 @@ class Said:
     otid: str | None = None
     sender_id: str | None = None
     group_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """An answer to a pending approval. `request_id` alone (the older form) decides all calls of that message."""
-
-    decisions: tuple[Decision, ...] = ()
-    returns: tuple[ToolReturn, ...] = ()
-    request_id: str | None = None
-    approve_all: bool | None = None
-    reason: str | None = None
-    otid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +139,45 @@ class Admission:
         first = self._first(run)
         inputs = tuple(self._message(run, given) for given in new.inputs)
         try:
-            made = await self._db.write(_admit, new, run, inputs, first)
+            made = await self._db.write(_admit, new, run, inputs, first, self._ids)
         except IntegrityError:
             # Another process admitted the same key in the same moment, and was first: now its run is there to be found.
-            made = await self._db.write(_admit, new, run, inputs, first)
+            made = await self._db.write(_admit, new, run, inputs, first, self._ids)
         if made.run is run:
-            self._log.announce(run.id, Entry(1, Kind(chr(first.body[0])), first.body[1:]))
             self._end_soon(made.interrupted)
-            await self._dispatch(run.id)
+            await self._begin(run, first)
         return made.run
+
+    async def expire(self, asking: Run, terms: ApprovalTerms) -> Run | None:
+        """Answer what a run asks, as nobody did in time: the run that this makes, or None where somebody was quicker.
+
+        It is what a person's answer would have made, for the same client: with its tools, its limits and its view.
+        """
+        if self._stopping() or self._log.missing is not None:
+            return None
+        user = await self._db.read(actors.find_user, asking.user_id)
+        if user is None:
+            return None
+        new = NewRun(
+            user=user,
+            agent_id=asking.agent_id,
+            type=RunType.ASYNC,
+            inputs=(),
+            request=asking.request,
+            conversation_id=asking.conversation_id,
+            background=True,
+        )
+        run = self._run(new)
+        answer, first = self._message(run, Answered()), self._first(run)
+        if not await self._db.write(_expire, asking, terms, run, answer, first):
+            return None
+        await self._begin(run, first)
+        return run
+
+    async def _begin(self, run: Run, first: EventRow) -> None:
+        """Tell readers and the engine of a run that is durable."""
+        self._log.announce(run.id, Entry(1, Kind(chr(first.body[0])), first.body[1:]))
+        await self._dispatch(run.id)
 
     def _run(self, new: NewRun) -> Run:
         now = self._clock.now()
@@ -216,7 +231,7 @@ class Admission:
 
 
 def _admit(
-    conn: Connection, new: NewRun, run: Run, inputs: tuple[Message, ...], first: EventRow
+    conn: Connection, new: NewRun, run: Run, inputs: tuple[Message, ...], first: EventRow, ids: Ids
 ) -> _Admitted:
     """Store the run, or give the one that was made of the same request before."""
     keys = _keys(new)
@@ -234,12 +249,13 @@ def _admit(
     answer = next((given for given in new.inputs if isinstance(given, Answered)), None)
     interrupted: Sequence[RunId] = ()
     if answer is None:
-        _require_decided(conn, new, pending)
+        _have_decided(conn, new, pending, run, ids)
         interrupted = _make_way(conn, new, run)
-    elif (again := _answered_before(conn, new, answer, pending)) is not None:
+    elif (again := answered_before(conn, new.user.id, new.lane, answer, pending)) is not None:
         return _Admitted(again)
     else:
-        inputs = _filled(inputs, new.inputs, pending)
+        inputs = filled(inputs, new.inputs, pending)
+        _settle(conn, pending, run)
     commits.insert(conn, run, inputs, first)
     for key, fingerprint in keys.items():
         made_by = idempotency.Remembered(run.id, fingerprint)
@@ -258,15 +274,56 @@ def _made_before(conn: Connection, new: NewRun, keys: dict[str, str]) -> Run | N
     return None
 
 
-def _require_decided(conn: Connection, new: NewRun, pending: OpenCalls | None) -> None:
-    """Raises `PendingApproval` where a call waits for a decision that nobody has sent yet.
+def _have_decided(conn: Connection, new: NewRun, pending: OpenCalls | None, run: Run, ids: Ids) -> None:
+    """See to it that no call waits for a decision that nobody has sent: with `interrupt` it is denied by this very message.
 
-    An answer that is about to be acted on may not be interrupted: its call would wait for ever.
+    Where an answer is about to be acted on nothing is to do: its run goes first, or closes its calls when it is interrupted.
+    Raises `PendingApproval`.
     """
-    if pending is None or not pending.waiting:
+    if pending is None or not pending.waiting or under_way(conn, new.user.id, new.lane, pending):
         return
-    if new.busy_policy is BusyPolicy.INTERRUPT or _decision_under_way(conn, new, pending) is None:
+    if new.busy_policy is not BusyPolicy.INTERRUPT:
         raise PendingApproval(_STILL_PENDING, pending_request_id=pending.request.id)
+    messages.insert_messages(conn, refused(pending, SUPERSEDED_REASON, run.created_at, ids.uuid))
+    _settle(conn, pending, run)
+
+
+def _settle(conn: Connection, pending: OpenCalls | None, run: Run) -> None:
+    """The question was answered by this run's request."""
+    if pending is not None:
+        approvals.settle(conn, pending.request, run.created_at)
+
+
+def _expire(
+    conn: Connection,
+    asking: Run,
+    terms: ApprovalTerms,
+    run: Run,
+    answer: Message,
+    first: EventRow,
+) -> bool:
+    """Answer for who did not answer in time. False where there is nothing to answer any more: somebody was quicker."""
+    hold(conn, lane_lock(asking.lane))
+    if not approvals.still_asks(conn, asking):
+        return False
+    agent = agents.find_agent(conn, asking.user_id, asking.agent_id)
+    request, after = messages.last_assistant(conn, asking.lane)
+    pending = open_calls(request, after)
+    if (
+        agent is None
+        or not agents.keep_agent(conn, asking.user_id, asking.agent_id)
+        or pending is None
+        or pending.request.id != asking.asks
+        or not pending.waiting
+    ):
+        approvals.settle_run(conn, asking, run.created_at)
+        return False
+    since, until = asking.completed_at or asking.updated_at, asking.asks_until or run.created_at
+    decisions = terms.decisions(agent, pending.waiting, since, until)
+    answer = replace(answer, decisions=decisions, answers=pending.request.id)
+    commits.insert(conn, run, (answer,), first)
+    approvals.settle(conn, pending.request, run.created_at)
+    return True
 
 
 def _make_way(conn: Connection, new: NewRun, run: Run) -> Sequence[RunId]:
@@ -293,88 +350,3 @@ def _keys(new: NewRun) -> dict[str, str]:
         said = hashlib.sha256(repr(new.inputs).encode()).hexdigest()
         keys["otid:" + name] = said
     return keys
-
-
-def _answered_before(
-    conn: Connection, new: NewRun, answer: Answered, pending: OpenCalls | None
-) -> Run | None:
-    """The run that brought the same answer before. Raises `Conflict` where that answer said something else.
-
-    A provider may use a call's id again in a later turn: what is pending now is never taken for what was answered before.
-    But a run that was admitted with an answer and has not acted on it yet leaves its call pending for so long.
-    """
-    if pending is not None and pending.waiting:
-        under_way = _decision_under_way(conn, new, pending)
-        return None if under_way is None else _same_answer(conn, new, answer, under_way)
-    for message in messages.newest_approvals(conn, new.lane, ANSWERS_LOOKED_AT):
-        if (made := _same_answer(conn, new, answer, message)) is not None:
-            return made
-    return None
-
-
-def _decision_under_way(conn: Connection, new: NewRun, pending: OpenCalls) -> Message | None:
-    """The answer to what is pending that a run which is not over has brought."""
-    for message in messages.newest_approvals(conn, new.lane, ANSWERS_LOOKED_AT):
-        if message.answers == pending.request.id and message.run_id is not None:
-            run = runs.find_run(conn, new.user.id, message.run_id)
-            if run is not None and not run.status.final and run.cancel_requested_at is None:
-                return message
-    return None
-
-
-def _same_answer(conn: Connection, new: NewRun, answer: Answered, message: Message) -> Run | None:
-    """The run of a stored answer; None where it answered other calls. Raises `Conflict` where it said something else."""
-    given = _verdicts(message.decisions, message.client_returns)
-    asked = _verdicts(answer.decisions, answer.returns)
-    if answer.approve_all is not None:
-        if answer.request_id != message.answers:
-            return None
-        asked = dict.fromkeys(given, answer.approve_all)
-    if asked.keys() != given.keys() or message.run_id is None:
-        return None
-    if asked != given:
-        raise Conflict("This approval was answered before, the other way; an answer is final.")
-    return runs.find_run(conn, new.user.id, message.run_id)
-
-
-def _verdicts(decisions: tuple[Decision, ...], returns: tuple[ToolReturn, ...]) -> dict[str, bool | str]:
-    """Per call what was said of it: a person's verdict, or the client's return."""
-    return {d.call_id: d.approve for d in decisions} | {r.call_id: r.text for r in returns}
-
-
-def _filled(
-    inputs: tuple[Message, ...], given: tuple[Said | Answered, ...], pending: OpenCalls | None
-) -> tuple[Message, ...]:
-    """The messages with what each answer decides. Raises `Invalid` where an answer does not fit what is pending."""
-    if pending is None or not pending.waiting:
-        raise Invalid(_NOTHING_PENDING)
-    return tuple(
-        replace(message, **_decided(each, pending)) if isinstance(each, Answered) else message
-        for message, each in zip(inputs, given, strict=True)
-    )
-
-
-def _decided(answer: Answered, pending: OpenCalls) -> dict[str, Any]:
-    waiting = [call.id for call in pending.waiting]
-    decisions = answer.decisions
-    if answer.approve_all is not None:
-        # The older form names the message; where a client puts that id in a call's place, it means the same.
-        if answer.request_id != pending.request.id:
-            raise Invalid(
-                f"Invalid approval request ID. Expected '{pending.request.id}'"
-                f" but received '{answer.request_id}'."
-            )
-        decisions = tuple(Decision(id_, answer.approve_all, answer.reason) for id_ in waiting)
-    answered = {each.call_id for each in (*decisions, *answer.returns)}
-    if answered != set(waiting):
-        raise Invalid(f"Invalid tool call IDs. Expected '{waiting}', but received '{sorted(answered)}'.")
-    client = {call.id for call in pending.waiting if call.client}
-    if approved := [d.call_id for d in decisions if d.approve and d.call_id in client]:
-        raise Invalid(
-            f"The client runs {approved[0]} itself: answer it with an item of type 'tool' that brings its return."
-        )
-    return {
-        "decisions": decisions,
-        "client_returns": answer.returns,
-        "answers": pending.request.id,
-    }

@@ -2,14 +2,15 @@
 
 `end_soon` does not wait for the answer: a message that interrupts others is admitted at once, and `run` sees them end.
 
-Works in every state: a run that nobody owns is claimed only to be ended, and an owner that does not react within
-`PATIENCE_S` loses the run to who asked.
+Works in every state: a run that nobody owns is claimed only to be ended, one that ended with a question has it
+denied, and an owner that does not react within `PATIENCE_S` loses the run to who asked.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from runstead.clock import Clock
@@ -17,9 +18,9 @@ from runstead.domain.actor import User
 from runstead.domain.run import Run, RunStatus
 from runstead.errors import Conflict, NotFound
 from runstead.events.log import EventLog
-from runstead.ids import AgentId, RunId
-from runstead.store import commit as commits
-from runstead.store import runs
+from runstead.ids import AgentId, Ids, RunId
+from runstead.runs.refuse import CANCELLED_REASON, delete_asking, refuse
+from runstead.store import approvals, runs
 from runstead.store.database import Database
 from runstead.telemetry import log
 
@@ -38,13 +39,22 @@ class Stopper(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Cancelled:
+    """A run as it is after a cancel, and whether that ended it, or what it asked."""
+
+    run: Run | None
+    cancelled: bool
+
+
 class Cancellation:
     """Ends and deletes runs."""
 
-    def __init__(self, db: Database, log: EventLog, clock: Clock, stopper: Stopper) -> None:
+    def __init__(self, db: Database, log: EventLog, clock: Clock, ids: Ids, stopper: Stopper) -> None:
         self._db = db
         self._log = log
         self._clock = clock
+        self._ids = ids
         self._stopper = stopper
         self._ending: asyncio.Queue[RunId] = asyncio.Queue()
 
@@ -63,34 +73,46 @@ class Cancellation:
         """End these runs; per id `cancelled`, or `failed` where it is unknown or had ended otherwise before."""
         ended = await asyncio.gather(*(self._cancel(user, run_id) for run_id in run_ids))
         return {
-            run_id: "cancelled" if run is not None and run.status is RunStatus.CANCELLED else "failed"
-            for run_id, run in zip(run_ids, ended, strict=True)
+            run_id: "cancelled" if found.cancelled else "failed"
+            for run_id, found in zip(run_ids, ended, strict=True)
         }
 
     async def cancel_agent(self, user: User, agent_id: str) -> dict[str, str]:
-        """End every run of an agent that is not over, newest first. Raises `Conflict` where there is none."""
+        """End every run of an agent that is not over, and what it asks. Raises `Conflict` where there is neither."""
         active = await self._db.read(runs.active_of_agent, user.id, AgentId(agent_id))
-        if not active:
+        asking = await self._db.read(approvals.asking, user.id, agent_id=agent_id)
+        if not active and not asking:
             raise Conflict(f"CONFLICT: No active runs to cancel for agent {agent_id}")
-        return await self.cancel_runs(user, [run.id for run in reversed(active[-RUNS_MAX:])])
+        return await self.cancel_runs(user, _newest(active, asking))
 
     async def cancel_lane(self, user: User, lane: str) -> dict[str, str]:
         """End every run of a conversation, or of an agent's own history, that is not over; as `cancel_agent` does."""
         active = await self._db.read(runs.active_in_lane, user.id, lane)
-        if not active:
+        asking = await self._db.read(approvals.asking, user.id, lane=lane)
+        if not active and not asking:
             raise Conflict(f"CONFLICT: No active runs to cancel for conversation {lane}")
-        return await self.cancel_runs(user, [run.id for run in reversed(active[-RUNS_MAX:])])
+        return await self.cancel_runs(user, _newest(active, asking))
 
     async def delete(self, user: User, run_id: str) -> Run:
-        """End a run if it is not over, delete it, and give it as it was. Raises `NotFound`."""
-        run = await self._cancel(user, run_id)
+        """End a run if it is not over, delete it with what it asks, and give it as it was. Raises `NotFound`."""
+        run = await self._end(user, run_id)
         if run is None:
             raise NotFound("Run not found")
-        await self._db.write(commits.delete_run, run)
+        await self._db.write(delete_asking, run, self._clock.now(), self._ids)
         self._log.forget(run.id)
         return run
 
-    async def _cancel(self, user: User, run_id: str) -> Run | None:
+    async def _cancel(self, user: User, run_id: str) -> _Cancelled:
+        """End a run, and what it asks. What is over stays as it is; but nobody waits for its answer any longer."""
+        run = await self._end(user, run_id)
+        if run is None:
+            return _Cancelled(None, cancelled=False)
+        told = run.asks is not None and await self._db.write(
+            refuse, run, CANCELLED_REASON, self._clock.now(), self._ids
+        )
+        return _Cancelled(run, cancelled=told or run.status is RunStatus.CANCELLED)
+
+    async def _end(self, user: User, run_id: str) -> Run | None:
         run = await self._db.read(runs.find_run, user.id, run_id)
         if run is None or run.status.final:
             return run
@@ -130,3 +152,9 @@ class Cancellation:
                 return False
             await reader.next(timeout_s=left_s)
         return True
+
+
+def _newest(active: Sequence[Run], asking: Sequence[Run]) -> list[str]:
+    """The newest of these runs, newest first."""
+    found = sorted((*active, *asking), key=lambda run: run.position)
+    return [run.id for run in reversed(found[-RUNS_MAX:])]

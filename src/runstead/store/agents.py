@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -26,14 +26,16 @@ from sqlalchemy import (
 
 from runstead.domain.agent import Agent, Block, ModelSettings, ToolRule
 from runstead.domain.message import Message
+from runstead.domain.pending import open_calls
 from runstead.domain.run import Run
 from runstead.domain.stored_tool import StoredTool
 from runstead.errors import Busy, Invalid, NotFound
 from runstead.ids import AgentId, MessageId, UserId
-from runstead.store import archives, blocks, messages, runs, secrets, tools
+from runstead.store import approvals, archives, blocks, messages, runs, secrets, tools
 from runstead.store.blocks import holders
 from runstead.store.codec import from_us, pack, to_us, unpack
 from runstead.store.documents import extra
+from runstead.store.locks import hold, lane_lock
 from runstead.store.pages import Page, paged
 from runstead.store.schema import agent_tags, identities
 from runstead.store.schema import agents as table
@@ -169,8 +171,12 @@ def change_agent(
     return _record(conn, agent)
 
 
-def begin_anew(conn: Connection, agent: Agent, first_messages: Sequence[Message]) -> AgentRecord:
-    """Empty an agent's own history and begin it again."""
+def begin_anew(
+    conn: Connection, agent: Agent, first_messages: Sequence[Message], now: datetime
+) -> AgentRecord:
+    """Empty an agent's own history and begin it again. What it asked there is gone too."""
+    hold(conn, lane_lock(agent.id))
+    approvals.settle_lane(conn, agent.user_id, agent.id, now)
     messages.delete_messages(conn, agent.user_id, agent.id)
     messages.insert_messages(conn, first_messages)
     return _record(conn, agent)
@@ -245,8 +251,10 @@ def _with_tool_renamed(agent: Agent, before: str, after: str | None) -> Agent:
     return replace(agent, tools=names, tool_rules=rules)
 
 
-def delete_agent(conn: Connection, user_id: UserId, agent_id: str) -> bool:
-    """Delete an agent with its messages and conversations; its blocks, runs and steps stay. False where there is none.
+def delete_agent(conn: Connection, user_id: UserId, agent_id: str, now: datetime) -> bool:
+    """Delete an agent with its messages, conversations and questions; its blocks, runs and steps stay.
+
+    False where there is none.
 
     Raises `Busy` while it has runs that are not over: they would have nothing to write to.
     """
@@ -255,6 +263,7 @@ def delete_agent(conn: Connection, user_id: UserId, agent_id: str) -> bool:
         return False
     if runs.active_of_agent(conn, user_id, AgentId(agent_id)):
         raise Busy(f"Agent {agent_id} has active runs; cancel them first.")
+    approvals.settle_agent(conn, user_id, agent_id, now)
     gone = conn.execute(delete(table).where(table.c.user_id == user_id, table.c.id == agent_id))
     return gone.rowcount == 1
 
@@ -306,6 +315,15 @@ def _keep_in_context(conn: Connection, agent: Agent, message_ids: Sequence[str])
         )
     leaving = [each for each in seen if each not in kept]
     messages.leave_context(conn, agent.id, leaving)
+    approvals.settle_messages(conn, agent.user_id, leaving, agent.updated_at)
+    request, after = messages.last_assistant(conn, agent.id)
+    waits = open_calls(request, after)
+    if waits is None or not waits.waiting or runs.active_in_lane(conn, agent.user_id, agent.id):
+        return
+    if not approvals.asking(conn, agent.user_id, lane=agent.id):
+        raise Invalid(
+            "message_ids leaves out the return of a tool call that stays; leave both out, or neither."
+        )
 
 
 def _named_blocks(conn: Connection, user_id: UserId, block_ids: Sequence[str]) -> list[Block]:

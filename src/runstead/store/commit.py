@@ -50,6 +50,8 @@ _WRITTEN = (
     "metadata",
     "commits",
     "last_seq",
+    "asks",
+    "asks_until",
 )
 
 

@@ -158,6 +158,15 @@ def newest_approvals(conn: Connection, lane: str, limit: int) -> list[Message]:
     return [_message(row) for row in rows]
 
 
+def answer_of_run(conn: Connection, user_id: UserId, run_id: RunId) -> Message | None:
+    """The answer to an approval that a run of this actor brings, also one that was never its turn."""
+    query = select(*_COLUMNS).where(
+        table.c.run_id == run_id, table.c.user_id == user_id, table.c.role == Role.APPROVAL.value
+    )
+    row = conn.execute(query.order_by(table.c.position).limit(1)).first()
+    return None if row is None else _message(row)
+
+
 def list_messages(
     conn: Connection, user_id: UserId, where: MessageFilter, page: MessagePage
 ) -> list[Message]:
@@ -199,6 +208,14 @@ def find_message(conn: Connection, user_id: UserId, message_id: str) -> Message 
     """One message of this actor."""
     row = conn.execute(select(*_COLUMNS).where(table.c.user_id == user_id, table.c.id == message_id)).first()
     return None if row is None else _message(row)
+
+
+def some_messages(conn: Connection, user_id: UserId, message_ids: Sequence[str]) -> list[Message]:
+    """Those of these messages that are this actor's, in their order."""
+    if not message_ids:
+        return []
+    query = select(*_COLUMNS).where(table.c.user_id == user_id, table.c.id.in_(message_ids))
+    return [_message(row) for row in conn.execute(query.order_by(table.c.position))]
 
 
 def run_of_otid(conn: Connection, user_id: UserId, lane: str, otid: str) -> RunId | None:

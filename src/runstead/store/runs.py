@@ -80,7 +80,10 @@ _HEAD_OF_LANE = (
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """Which runs of an actor. Empty and None mean any; `search` is looked for in what the user said, letter case aside."""
+    """Which runs of an actor. Empty and None mean any; `search` is looked for in what the user said, letter case aside.
+
+    `asking`: whether they wait for an answer to what they ended with.
+    """
 
     agent_ids: tuple[str, ...] = ()
     conversation_id: str | None = None
@@ -90,6 +93,7 @@ class RunFilter:
     created_after: datetime | None = None
     created_before: datetime | None = None
     search: str | None = None
+    asking: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,20 +112,20 @@ def insert_run(conn: Connection, run: Run) -> None:
 def find_run(conn: Connection, user_id: UserId, run_id: str) -> Run | None:
     """One run of this actor."""
     row = conn.execute(_FIND, {"run_id": run_id, "user_id": user_id}).first()
-    return None if row is None else _run(row)
+    return None if row is None else run_of(row)
 
 
 def get_run(conn: Connection, run_id: RunId) -> Run | None:
     """One run, whoever's; for the engine."""
     row = conn.execute(_BY_ID, {"run_id": run_id}).first()
-    return None if row is None else _run(row)
+    return None if row is None else run_of(row)
 
 
 def list_runs(conn: Connection, user_id: UserId, where: RunFilter, page: Page) -> list[Run]:
     """A page of an actor's runs; every filter is applied before the limit. Raises `NotFound` for an unknown cursor."""
     scope = table.c.user_id == user_id
     query = _filtered(select(*_COLUMNS).where(scope), where)
-    return [_run(row) for row in paged(conn, query, table, scope, page)]
+    return [run_of(row) for row in paged(conn, query, table, scope, page)]
 
 
 def list_changed(
@@ -136,14 +140,14 @@ def list_changed(
     if not changed:
         return [run_id for run_id, _ in found], []
     rows = conn.execute(_SOME, {"run_ids": changed, "user_id": user_id})
-    return [run_id for run_id, _ in found], [_run(row) for row in rows]
+    return [run_id for run_id, _ in found], [run_of(row) for row in rows]
 
 
 def some_runs(conn: Connection, user_id: UserId, run_ids: Sequence[str]) -> list[Run]:
     """Those of these runs that are this actor's, in no order."""
     if not run_ids:
         return []
-    return [_run(row) for row in conn.execute(_SOME, {"run_ids": list(run_ids), "user_id": user_id})]
+    return [run_of(row) for row in conn.execute(_SOME, {"run_ids": list(run_ids), "user_id": user_id})]
 
 
 def count_runs(conn: Connection, user_id: UserId, where: RunFilter) -> dict[RunStatus, int]:
@@ -173,13 +177,13 @@ def touched_runs(conn: Connection, user_id: UserId, since: datetime) -> list[tup
 def active_of_agent(conn: Connection, user_id: UserId, agent_id: AgentId) -> list[Run]:
     """The runs of an agent that are not over, conversations' included, in the order they came."""
     query = select(*_COLUMNS).where(table.c.user_id == user_id, table.c.agent_id == agent_id, ACTIVE_ONLY)
-    return [_run(row) for row in conn.execute(query.order_by(table.c.position))]
+    return [run_of(row) for row in conn.execute(query.order_by(table.c.position))]
 
 
 def active_in_lane(conn: Connection, user_id: UserId, lane: str) -> list[Run]:
     """The runs of a conversation, or of an agent's own history, that are not over, in the order they came."""
     query = select(*_COLUMNS).where(table.c.user_id == user_id, table.c.lane == lane, ACTIVE_ONLY)
-    return [_run(row) for row in conn.execute(query.order_by(table.c.position))]
+    return [run_of(row) for row in conn.execute(query.order_by(table.c.position))]
 
 
 def head_of_lane(conn: Connection, lane: str) -> RunId | None:
@@ -212,7 +216,7 @@ def look_to_claim(conn: Connection, run_id: RunId, now: datetime) -> tuple[Run, 
     if row is None:
         return None
     *values, first = row
-    run = _run(values)
+    run = run_of(values)
     living = run.owner is not None and run.lease_until is not None and run.lease_until > now
     return run, not living and (bool(first) or run.cancel_requested_at is not None)
 
@@ -347,6 +351,8 @@ def run_row(run: Run) -> dict[str, object]:
         "commits": run.commits,
         "reserved_seq": run.reserved_seq,
         "hot_id": run.hot_id,
+        "asks": run.asks,
+        "asks_until": to_us(run.asks_until),
     }
 
 
@@ -362,6 +368,8 @@ def _filtered(query: Select[Any], where: RunFilter) -> Select[Any]:
         conditions.append(table.c.stop_reason == where.stop_reason.value)
     if where.background is not None:
         conditions.append(table.c.background.is_(where.background))
+    if where.asking is not None:
+        conditions.append(table.c.asks.is_not(None) if where.asking else table.c.asks.is_(None))
     if where.created_after is not None:
         conditions.append(table.c.created_at >= to_us(where.created_after))
     if where.created_before is not None:
@@ -398,13 +406,14 @@ def _request(text: str) -> RunRequest:
     return RunRequest(**document)
 
 
-def _run(row: Sequence[Any]) -> Run:
+def run_of(row: Sequence[Any]) -> Run:
+    """The run of a row that has every column, in their order."""
     (
         position, id_, user_id, organization_id, agent_id, conversation_id, _lane, type_, status,
         stop_reason, background, created_at, updated_at, completed_at, cancel_requested_at, epoch,
         owner, lease_until, last_seq, step_count, prompt, completion, cached, written, reasoning,
         ttft_ns, duration_ns, callback_url, callback_sent_at, callback_status_code, callback_error,
-        request, metadata, commits, reserved_seq, hot_id,
+        request, metadata, commits, reserved_seq, hot_id, asks, asks_until,
     ) = row  # fmt: skip
     return Run(
         id=id_,
@@ -437,5 +446,7 @@ def _run(row: Sequence[Any]) -> Run:
         commits=commits,
         reserved_seq=reserved_seq,
         hot_id=hot_id,
+        asks=asks,
+        asks_until=maybe_from_us(asks_until),
         position=position,
     )

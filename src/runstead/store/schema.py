@@ -225,6 +225,9 @@ runs = Table(
     Column("commits", BigInteger, nullable=False, default=0, server_default="0"),
     Column("reserved_seq", BigInteger, nullable=False, default=0, server_default="0"),
     Column("hot_id", Text),
+    # The message that still waits for a person or the client, and the time at which nobody waits longer.
+    Column("asks", Text),
+    Column("asks_until", BigInteger),
     Index("runs_by_user", "user_id", "created_at", "id"),
     Index("runs_by_agent", "agent_id", "created_at", "id"),
     # Who is alive and who is next: small, because it holds only the runs that are not over.
@@ -236,6 +239,21 @@ runs = Table(
         postgresql_where=text("status IN ('created', 'running')"),
     ),
     Index("runs_by_completion", "completed_at"),
+    # Whoever waits for an answer, and whose time is over: small, because it holds only the runs that ask.
+    Index(
+        "runs_asking",
+        "user_id",
+        "created_at",
+        "id",
+        sqlite_where=text("asks IS NOT NULL"),
+        postgresql_where=text("asks IS NOT NULL"),
+    ),
+    Index(
+        "runs_asking_until",
+        "asks_until",
+        sqlite_where=text("asks IS NOT NULL"),
+        postgresql_where=text("asks IS NOT NULL"),
+    ),
 )
 
 messages = Table(

@@ -25,6 +25,7 @@ from runstead.api.wire.agent_requests import NewAgent, check_block_labels, handl
 from runstead.api.wire.blocks import new_block
 from runstead.api.wire.first_messages import first_messages
 from runstead.api.wire.paging import asked
+from runstead.domain.pending import open_in, refused
 from runstead.errors import Invalid, NotFound, NotImplementedHere
 from runstead.ids import AgentId, BlockId
 from runstead.store import agents, conversations, messages
@@ -35,6 +36,7 @@ from runstead.tools.catalog import Catalog
 router = v1_router("agents")
 
 EXPORTED_MAX = 20_000
+IMPORTED_REASON = "it was asked before the agent was exported; the answer is given there"
 _SECRETS = TypeAdapter(dict[str, str])
 
 
@@ -148,6 +150,8 @@ async def import_agent(
     agent = new_agent(body, made)
     stored = [new_block(b, BlockId(f"block-{parts.ids.uuid()}"), agent.user_id, now) for b in blocks]
     said = [] if form.strip_messages else messages_in(given, agent, parts.ids, now)
+    if (asked := open_in(said)) is not None:
+        said += refused(asked, IMPORTED_REASON, now, parts.ids.uuid)
     first = said or first_messages(agent, parts.ids, now, system_only=True)
     for tool in new_tools:
         await parts.db.write(tool_store.put_tool, tool)

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from fastapi import Path, Response
 from pydantic import BaseModel
 
+from runstead.api.asking import Asked, asked_by_agents
 from runstead.api.auth import Caller, Parts, Sdk1
 from runstead.api.router import Json, answers, v1_router
 from runstead.api.services import Services
@@ -33,33 +34,25 @@ from runstead.api.wire.agents import (
     wanted_relations,
 )
 from runstead.api.wire.blocks import new_block
-from runstead.api.wire.events import message_json
 from runstead.api.wire.first_messages import first_messages
 from runstead.api.wire.identities import identity_state
 from runstead.api.wire.paging import PageQuery, asked
 from runstead.domain.actor import User
 from runstead.domain.agent import Agent
-from runstead.domain.event import ApprovalRequested
-from runstead.domain.pending import open_in
-from runstead.domain.run import RunRequest, StopReason
-from runstead.domain.transcript import told
+from runstead.domain.run import StopReason
 from runstead.errors import Busy, Invalid, NotFound
 from runstead.ids import AgentId, BlockId, UserId
 from runstead.llm.types import ModelInfo
 from runstead.store import agents as store
 from runstead.store import identities
-from runstead.store import messages as message_store
 from runstead.store import runs as run_store
 from runstead.store import tools as tool_store
 from runstead.store.agents import AgentFilter, AgentRecord
-from runstead.store.messages import MessageFilter, MessagePage
 from runstead.tools.catalog import BUILTINS, Catalog, builtin_name
 
 router = v1_router("agents")
 
 DELETE_ATTEMPTS_MAX = 10
-# What is open stands at the end of a history; more messages than this never follow the question.
-PENDING_WITHIN_MESSAGES = 100
 AgentPath = Annotated[AgentId, Path(pattern=f"^agent-{UUID4_PATTERN}$")]
 Include = Literal[
     "agent.blocks",
@@ -152,15 +145,10 @@ async def list_agents(
     found = await parts.db.read(store.list_records, caller.user.id, query.filter(), page)
     relations = wanted_relations(query.include, query.include_relationships, sdk1=sdk1)
     people = await _identities(parts, caller.user, [each.agent for each in found], relations)
+    wanted = [each.agent.id for each in found] if PENDING_APPROVAL in relations else []
+    waiting = await asked_by_agents(parts, caller.user.id, wanted)
     return Json(
-        [
-            agent_state(
-                each.agent,
-                replace(details_of(parts, each), identities=people.get(each.agent.id, ())),
-                relations,
-            )
-            for each in found
-        ]
+        [agent_state(each.agent, _details(parts, each, people, waiting), relations) for each in found]
     )
 
 
@@ -186,11 +174,9 @@ async def retrieve_agent(
     record = await find_record(parts, caller.user.id, agent_id)
     relations = wanted_relations(query.include, query.include_relationships, sdk1=sdk1)
     people = await _identities(parts, caller.user, [record.agent], relations)
-    details = replace(details_of(parts, record), identities=people.get(record.agent.id, ()))
-    if PENDING_APPROVAL in relations:
-        pending = await _pending_approval(parts, record.agent)
-        details = replace(details, pending_approval=pending)
-    return Json(agent_state(record.agent, details, relations))
+    wanted = [record.agent.id] if PENDING_APPROVAL in relations else []
+    waiting = await asked_by_agents(parts, caller.user.id, wanted)
+    return Json(agent_state(record.agent, _details(parts, record, people, waiting), relations))
 
 
 @router.patch("/agents/{agent_id}")
@@ -220,7 +206,7 @@ async def delete_agent(agent_id: AgentPath, caller: Caller, parts: Parts) -> Res
         if active:
             await parts.cancellation.cancel_runs(caller.user, [run.id for run in active])
         try:
-            await parts.db.write(store.delete_agent, caller.user.id, agent_id)
+            await parts.db.write(store.delete_agent, caller.user.id, agent_id, parts.clock.now())
             break
         except Busy:  # a run was admitted meanwhile
             if not attempts_left:
@@ -241,7 +227,7 @@ async def reset_messages(
     record = await find_record(parts, caller.user.id, agent_id)
     whole = add_default_initial_messages or (body or ResetMessagesRequest()).add_default_initial_messages
     first = first_messages(record.agent, parts.ids, parts.clock.now(), system_only=not whole)
-    record = await parts.db.write(store.begin_anew, record.agent, first)
+    record = await parts.db.write(store.begin_anew, record.agent, first, parts.clock.now())
     return answer_agent(parts, record)
 
 
@@ -305,6 +291,18 @@ def details_of(parts: Services, record: AgentRecord) -> AgentDetails:
     )
 
 
+def _details(
+    parts: Services, record: AgentRecord, people: Mapping[str, Sequence[dict[str, object]]], waiting: Asked
+) -> AgentDetails:
+    """The same, with whom it is for and what it waits for."""
+    agent_id = record.agent.id
+    return replace(
+        details_of(parts, record),
+        identities=people.get(agent_id, ()),
+        pending_approval=waiting.get(agent_id),
+    )
+
+
 def answer_agent(parts: Services, record: AgentRecord) -> Response:
     """An agent in full."""
     return Json(agent_state(record.agent, details_of(parts, record)))
@@ -321,15 +319,3 @@ async def _identities(
         agent_id: [{**identity_state(one, ids, user.organization_id)} for one, ids in each]
         for agent_id, each in held.items()
     }
-
-
-async def _pending_approval(parts: Services, agent: Agent) -> dict[str, object] | None:
-    """The message that asks a person or the client, if the agent's own history waits for the answer."""
-    where = MessageFilter(agent_id=agent.id, lane=agent.id)
-    page = MessagePage(limit=PENDING_WITHIN_MESSAGES, ascending=False)
-    newest = await parts.db.read(message_store.list_messages, agent.user_id, where, page)
-    waits = open_in(newest[::-1])
-    if waits is None or not waits.waiting:
-        return None
-    asked = (e for e in told(waits.request, RunRequest()) if isinstance(e, ApprovalRequested))
-    return next((message_json(e, run_id=waits.request.run_id) for e in asked), None)

@@ -45,9 +45,11 @@ from runstead.api.wire.runs import ResumeRequest
 from runstead.domain.agent import Agent, Block
 from runstead.domain.conversation import Conversation
 from runstead.domain.message import Message
+from runstead.domain.pending import open_in, refused
 from runstead.domain.run import Run, RunType
 from runstead.errors import Busy, Invalid, NotFound
 from runstead.ids import AgentId, BlockId, ConversationId, Ids, MessageId, UserId
+from runstead.runs.refuse import close_conversation
 from runstead.store import agents, blocks, messages, runs
 from runstead.store import conversations as store
 from runstead.store.conversations import ConversationRecord
@@ -56,6 +58,7 @@ from runstead.store.messages import MessageFilter
 router = v1_router("conversations")
 
 DEFAULT = "default"
+FORKED_REASON = "it was asked before this conversation was forked; the answer is given there"
 ConversationPath = Annotated[
     ConversationId, Path(pattern=f"^conv-{UUID4_PATTERN}$", description="The id of a conversation.")
 ]
@@ -140,7 +143,7 @@ async def delete_conversation(conversation_id: ConversationPath, caller: Caller,
         if active:
             await parts.cancellation.cancel_runs(user, [run.id for run in active])
         try:
-            await parts.db.write(store.delete_conversation, user.id, conversation_id, parts.clock.now())
+            await parts.db.write(close_conversation, user.id, conversation_id, parts.clock.now(), parts.ids)
             break
         except Busy:  # a run was admitted meanwhile
             if not attempts_left:
@@ -166,6 +169,8 @@ async def fork_conversation(
         isolated = {block.label: block.id for block in own}
         fork = replace(source, id=fork_id, created_at=now, updated_at=now, isolated=isolated)
     copies = _copied([m for m in seen if m.user_id == caller.user.id], fork, parts.ids)
+    if (asked := open_in(copies)) is not None:
+        copies += refused(asked, FORKED_REASON, now, parts.ids.uuid)
     return Json(conversation_state(await parts.db.write(store.make_conversation, fork, own, copies)))
 
 

@@ -9,6 +9,7 @@ import orjson
 from fastapi import Body, Header, Query, Response
 from pydantic import Field
 
+from runstead.api.asking import asked_by_runs
 from runstead.api.auth import Caller, Parts
 from runstead.api.exchange import follow, shown_messages
 from runstead.api.router import Json, answers, v1_router
@@ -16,7 +17,9 @@ from runstead.api.services import Services
 from runstead.api.wire.messages import MessageState
 from runstead.api.wire.paging import PageQuery
 from runstead.api.wire.runs import (
+    PENDING,
     SUMMARY,
+    Include,
     MetricsState,
     ResumeRequest,
     RunQuery,
@@ -73,9 +76,9 @@ async def list_runs(query: Annotated[RunQuery, Query()], caller: Caller, parts: 
     page = query.page()
     if query.ascending:
         page = Page(limit=query.limit, ascending=True, after=query.after, before=query.before)
-    if SUMMARY in query.include:
+    if query.include:
         found = await parts.db.read(summaries.list_summed, caller.user.id, query.filter(), page)
-        return Json(await summed(parts, found))
+        return Json(await _detailed(parts, caller.user.id, found, query.include))
     kept = parts.rendered_runs.kept
     ids, changed, places = await parts.db.read(
         lines.list_changed_placed, caller.user.id, query.filter(), page, kept
@@ -101,11 +104,12 @@ async def retrieve_run(
     run_id: str,
     caller: Caller,
     parts: Parts,
-    include: Annotated[list[Literal["runstead.summary"]] | None, Query()] = None,
+    include: Annotated[list[Include] | None, Query()] = None,
 ) -> Response:
     """Read a run. One that was sent with `async` and is over has its whole answer in `metadata.result`.
 
-    With `include=runstead.summary` (an extension) it says whose it is, which model answers and how its input begins.
+    With `include=runstead.summary` (an extension) it says whose it is, which model answers and how its input begins; with
+    `include=runstead.pending_approval` what it still asks.
     """
     found = await parts.db.read(lines.find_placed, caller.user.id, run_id)
     if found is None:
@@ -113,7 +117,8 @@ async def retrieve_run(
     run, place = found
     state = run_state(run, place)
     if include:
-        (state,) = await summed(parts, await parts.db.read(summaries.with_summaries, caller.user.id, [run]))
+        known = await parts.db.read(summaries.with_summaries, caller.user.id, [run])
+        (state,) = await _detailed(parts, caller.user.id, known, include)
     if run.type is RunType.ASYNC and run.status.final:
         state["metadata"] |= await _result(parts, run)
     return Json(state)
@@ -200,6 +205,21 @@ async def summed(parts: Services, found: Sequence[tuple[Run, RunSummary]]) -> li
     """Runs with their summaries, and what they cost where that is known: all of it at their last model's price."""
     spent = await costs([(summary.model, run.usage) for run, summary in found], parts.settings.providers)
     return [summed_state(run, summary, cost) for (run, summary), cost in zip(found, spent)]
+
+
+async def _detailed(
+    parts: Services, user_id: UserId, found: Sequence[tuple[Run, RunSummary]], include: Sequence[str]
+) -> list[RunState]:
+    """Runs with what was asked for beside them."""
+    if SUMMARY in include:
+        states = await summed(parts, found)
+    else:
+        states = [run_state(run, summary.place) for run, summary in found]
+    if PENDING in include:
+        asked = await asked_by_runs(parts, user_id, [run for run, _ in found])
+        for state in states:
+            state["pending_approval"] = asked.get(state["id"])
+    return states
 
 
 async def find(parts: Services, user_id: UserId, run_id: str) -> Run:

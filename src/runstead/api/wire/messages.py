@@ -16,7 +16,8 @@ from runstead.domain.message import Decision, ImagePart, Part, Role, TextPart, T
 from runstead.domain.run import MAX_STEPS_DEFAULT, BusyPolicy, RunRequest
 from runstead.domain.tool import ToolSpec
 from runstead.errors import Unprocessable
-from runstead.runs.admit import Answered, Said
+from runstead.runs.admit import Said
+from runstead.runs.answers import Answered
 
 MAX_STEPS_MAX = 10_000
 MESSAGES_MAX = 1000

@@ -21,6 +21,8 @@ from runstead.store.summaries import RunSummary
 
 SEARCH_CHARS_MAX = 200
 SUMMARY = "runstead.summary"
+PENDING = "runstead.pending_approval"
+Include = Literal["runstead.summary", "runstead.pending_approval"]
 RUNS_LISTED = 100
 RENDERED_MAX = 5000
 
@@ -46,10 +48,22 @@ class SummaryState(TypedDict):
     cost_usd: float | None
 
 
+class AskState(TypedDict):
+    """A question that nobody has answered yet: the message that asks, since when, and until when (null: for ever).
+
+    At `expires_at` the server answers it itself.
+    """
+
+    request_id: str
+    requested_at: str
+    expires_at: str | None
+
+
 class RunState(TypedDict):
     """One run. `line_position` counts the runs of its conversation or agent that come before it; `waiting_for` is the last.
 
-    Both speak of runs that have not begun.
+    Both speak of runs that have not begun. `asks` is there for one that ended with a question which still waits for its
+    answer; `pending_approval` is the message that asks.
     """
 
     id: str
@@ -80,7 +94,9 @@ class RunState(TypedDict):
     last_seq_id: int
     step_count: int
     usage: TokenState
+    asks: AskState | None
     summary: NotRequired[SummaryState]
+    pending_approval: NotRequired[Mapping[str, object] | None]
 
 
 class TokenState(TypedDict):
@@ -117,7 +133,8 @@ class CountsState(TypedDict):
 class RunQuery(PageQuery):
     """Which runs shall be listed. Every filter holds before the limit is counted.
 
-    `created_after`, `created_before`, `search` (in what the user said) and `include` are extensions.
+    `created_after`, `created_before`, `search` (in what the user said), `asking` (whether they wait for an answer) and
+    `include` are extensions.
     """
 
     limit: int = Field(RUNS_LISTED, ge=1, le=1000)
@@ -133,7 +150,8 @@ class RunQuery(PageQuery):
     created_after: datetime | None = None
     created_before: datetime | None = None
     search: Annotated[str | None, Field(min_length=1, max_length=SEARCH_CHARS_MAX)] = None
-    include: list[Literal["runstead.summary"]] = []
+    asking: bool | None = None
+    include: list[Include] = []
 
     def filter(self) -> RunFilter:
         """The store's filter."""
@@ -147,6 +165,7 @@ class RunQuery(PageQuery):
             created_after=_utc(self.created_after),
             created_before=_utc(self.created_before),
             search=self.search,
+            asking=self.asking,
         )
 
 
@@ -203,6 +222,18 @@ def run_state(run: Run, place: LinePlace = FIRST) -> RunState:
             "prompt_tokens": run.usage.prompt_tokens,
             "total_tokens": run.usage.total_tokens,
         },
+        "asks": ask_state(run),
+    }
+
+
+def ask_state(run: Run) -> AskState | None:
+    """What a run still asks, as the API shows it."""
+    if run.asks is None:
+        return None
+    return {
+        "request_id": run.asks,
+        "requested_at": zoned(run.completed_at or run.updated_at),
+        "expires_at": None if run.asks_until is None else zoned(run.asks_until),
     }
 
 
