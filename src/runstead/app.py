@@ -238,7 +238,7 @@ async def _seal_what_is_open(services: Services) -> None:
 
 def _chores(server: Server) -> Sequence[Coroutine[None, None, None]]:
     """What is done beside the runs: by every process, and by those that work."""
-    always = (server.services.cancellation.run(),)
+    always = (server.services.cancellation.run(), server.services.workshop.mcp.connections.run())
     if not server.services.settings.works:
         return always
     return (*always, server.callbacks.run(), server.retention.run(), server.expiry.run())

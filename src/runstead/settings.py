@@ -7,6 +7,7 @@ Secrets are wrapped so that no log line, error or `repr` can show them.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -114,6 +115,12 @@ class Settings:
     secrets_key: Secret | None = None
     search: SearchSettings | None = None
     fetch_private: bool = False
+    mcp_stdio_commands: str = ""
+    mcp_allow_hosts: str = ""
+    mcp_connect_timeout_s: float = 30.0
+    mcp_call_timeout_s: float = 120.0
+    mcp_idle_s: float = 600.0
+    mcp_connections_max: int = 64
     callback_timeout_s: float = 5.0
     callback_attempts_max: int = 8
     log_level: str = "WARNING"
@@ -138,6 +145,18 @@ class Settings:
     def serves(self) -> bool:
         """Whether this process serves the API; one that only works tells its health, and nothing else."""
         return self.role in {"all", "api"}
+
+    @property
+    def mcp_commands(self) -> tuple[tuple[str, ...], ...]:
+        """The programs that may be run as MCP servers, each with the arguments that it must begin with."""
+        return tuple(
+            tuple(words) for each in self.mcp_stdio_commands.split(",") if (words := shlex.split(each))
+        )
+
+    @property
+    def mcp_inward_hosts(self) -> frozenset[str]:
+        """The hosts, with a port or without, at which MCP servers are asked also where their address is not public."""
+        return frozenset(each.strip().lower() for each in self.mcp_allow_hosts.split(",") if each.strip())
 
     @property
     def on_loopback(self) -> bool:
@@ -225,6 +244,12 @@ def _checked(settings: Settings) -> Settings:
 def child_environment(**settings: str) -> dict[str, str]:
     """The environment for a process of ours: this one's, with these variables instead of its own."""
     return {**os.environ, **settings}
+
+
+def bare_environment(more: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a program of others: what every program needs of this one's, and these variables."""
+    names = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
+    return {**{name: os.environ[name] for name in names if name in os.environ}, **more}
 
 
 def _read(name: str, text: str, kind: str) -> object:

@@ -32,6 +32,10 @@ MAKES = {
     ("POST", "/v1/tools/add-base-tools"),
     ("POST", "/v1/tools/generate-schema"),
     ("POST", "/v1/tools/run"),
+    ("POST", "/v1/mcp-servers/"),
+    ("PUT", "/v1/tools/mcp/servers"),
+    ("POST", "/v1/tools/mcp/servers/connect"),
+    ("POST", "/v1/tools/mcp/servers/test"),
 }
 # What everybody has some of, because it ships: nothing of another's is among it.
 SHIPPED = {"/v1/tools/", "/v1/tools/count"}
@@ -63,6 +67,8 @@ FINDS: dict[Operation, Json] = {
     ("POST", "/v1/agents/messages/search"): {"query": "hushed"},
     ("POST", "/v1/passages/search"): {"query": "hushed"},
 }
+# Nobody answers there.
+MCP: Json = {"server_name": "ada", "config": {"server_url": "https://hushed.invalid/mcp"}}
 ADA: Json = {"identifier_key": "ada", "name": "hushed", "identity_type": "user"}
 QUERIES: dict[Operation, str] = {
     ("GET", "/v1/agents/{agent_id}/archival-memory/search"): "?query=hushed",
@@ -84,6 +90,9 @@ BODIES: dict[Operation, object] = {
     ("PATCH", "/v1/steps/{step_id}/feedback"): {"feedback": "positive"},
     ("PATCH", "/v1/identities/{identity_id}"): {"name": "mine"},
     ("PATCH", "/v1/tools/{tool_id}"): {"description": "mine"},
+    ("PATCH", "/v1/mcp-servers/{mcp_server_id}"): {"config": {"server_url": "https://mine.invalid/"}},
+    ("PATCH", "/v1/tools/mcp/servers/{mcp_server_name}"): {"server_url": "https://mine.invalid/"},
+    ("POST", "/v1/tools/mcp/servers/{mcp_server_name}/tools/{tool_name}/execute"): {"args": {}},
     ("PATCH", "/v1/agents/{agent_id}/tools/approval/{tool_name}"): {"requires_approval": True},
     ("POST", "/v1/agents/{agent_id}/tools/{tool_name}/run"): {"args": {"word": "x"}},
 }
@@ -132,6 +141,9 @@ def owned(server: Server) -> Iterator[tuple[Owned, Client]]:
                     "block_label": "human",
                     "tool_id": tool["id"],
                     "tool_name": tool["name"],
+                    "mcp_server_id": client.ask("POST", "/v1/mcp-servers/", MCP)["id"],
+                    "mcp_server_name": MCP["server_name"],
+                    "mcp_tool_name": tool["name"],
                     "conversation_id": conversation,
                     "passage_id": passage["id"],
                     "archive_id": passage["archive_id"],
@@ -213,9 +225,9 @@ def test_lists_hold_only_what_is_ones_own(
             continue
         query = f"?agent_id={ada.ids['agent_id']}&agent_ids={ada.ids['agent_id']}"
         for asked in (path, path + query):
-            assert bob.ask("GET", asked) in ([], 0), asked
+            assert bob.ask("GET", asked) in ([], {}, 0), asked
         if path not in active:
-            assert own.ask("GET", path) not in ([], 0), path
+            assert own.ask("GET", path) not in ([], {}, 0), path
 
 
 def test_another_cannot_end_what_is_not_theirs(owned: tuple[Owned, Client], bob: Client) -> None:

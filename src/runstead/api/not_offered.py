@@ -108,6 +108,18 @@ _BY_REASON: Mapping[str, str] = {
         POST /v1/providers/{provider_id}/check
         PATCH /v1/providers/{provider_id}/refresh
     """,
+    "MCP servers that want OAuth are not offered; give a token as auth_header and auth_token.": """
+        GET /v1/tools/mcp/oauth/callback
+        GET /v1/tools/mcp/oauth/callback/{session_id}
+    """,
+    "Composio is a service of others; register its MCP server: POST /v1/mcp-servers/.": """
+        GET /v1/tools/composio/apps
+        GET /v1/tools/composio/apps/{composio_app_name}/actions
+        POST /v1/tools/composio/{composio_action_name}
+    """,
+    "Tools are not written by a model here; send their source: POST /v1/tools/.": """
+        POST /v1/tools/generate-tool
+    """,
     "What was said is not changed here; say it again.": """
         PATCH /v1/agents/{agent_id}/messages/{message_id}
     """,

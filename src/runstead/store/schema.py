@@ -168,6 +168,21 @@ agent_secrets = Table(
     ),
 )
 
+# `sealed` is what its owner must not be answered: tokens, headers' and variables' values.
+mcp_servers = Table(
+    "mcp_servers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("transport", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("sealed", LargeBinary),
+    Column("document", Text, nullable=False),
+    Index("mcp_servers_by_name", "user_id", "name", unique=True),
+)
+
 conversations = Table(
     "conversations",
     metadata,

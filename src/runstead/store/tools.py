@@ -100,6 +100,12 @@ def tools_with_ids(conn: Connection, user_id: UserId, tool_ids: Collection[str])
     return {row.id: _tool(row) for row in conn.execute(query)}
 
 
+def tools_of_type(conn: Connection, user_id: UserId, tool_type: str) -> list[StoredTool]:
+    """All tools of one type that this actor has, oldest first."""
+    mine = select(table).where(table.c.user_id == user_id, table.c.tool_type == tool_type)
+    return [_tool(row) for row in conn.execute(mine.order_by(table.c.created_at, table.c.id))]
+
+
 def list_heads(conn: Connection, user_id: UserId) -> list[ToolHead]:
     """All tools of an actor, oldest first; at most `TOOLS_MAX`."""
     query = (

@@ -24,6 +24,10 @@ class Refused(Exception):
     """This address is not asked; the text says why."""
 
 
+class Inward(Refused):
+    """The address is not one of the public internet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where to connect, and what to ask there. `host` is the name that the certificate must have."""
@@ -61,7 +65,7 @@ async def target_of(url: str, *, private: bool = False) -> Target:
         raise Refused(f"the name {host!r} has no address.")
     for address in addresses:
         if not private and not public(address):
-            raise Refused(f"{host!r} is not on the public internet; only public addresses are asked.")
+            raise Inward(f"{host!r} is not on the public internet; only public addresses are asked.")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(parts.scheme, host, port, addresses[0], path)
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from runstead.domain.mcp_server import EXTERNAL_MCP
 from runstead.domain.stored_tool import CUSTOM
 from runstead.settings import Settings
 from runstead.store.database import Database
 from runstead.store.vault import Vault
 from runstead.tools.custom import CustomTools
+from runstead.tools.mcp.servers import McpServers
 from runstead.tools.packages import Packages
 from runstead.tools.registry import Runners, Toolbox
 from runstead.tools.sandbox import Sandbox
@@ -20,20 +22,22 @@ from runstead.tools.shipped import shipped_tools
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """The parts. `toolbox` runs what agents call; `custom` runs user code for who asks for it directly."""
+    """The parts. `toolbox` runs what agents call; `custom` and `mcp` run stored tools for who asks for it directly."""
 
     toolbox: Toolbox
     custom: CustomTools
     sandbox: Sandbox
     vault: Vault
+    mcp: McpServers
 
 
 def open_workshop(settings: Settings, db: Database) -> Workshop:
     """Put the parts together. Nothing is started."""
     sandbox, vault = Sandbox(settings), Vault(settings)
     custom = CustomTools(db, sandbox, Packages(settings), vault, timeout_s=settings.tool_timeout_s)
-    runners: Runners = {CUSTOM: custom}
+    mcp = McpServers(db, vault, settings)
+    runners: Runners = {CUSTOM: custom, EXTERNAL_MCP: mcp}
     toolbox = Toolbox(
         db, shipped_tools(settings, sandbox), timeout_s=settings.tool_timeout_s, runners=runners
     )
-    return Workshop(toolbox, custom, sandbox, vault)
+    return Workshop(toolbox, custom, sandbox, vault, mcp)
