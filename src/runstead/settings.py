@@ -111,6 +111,7 @@ class Settings:
     secrets_key: Secret | None = None
     search: SearchSettings | None = None
     fetch_private: bool = False
+    provider_allow_hosts: str = ""
     callback_timeout_s: float = 5.0
     callback_attempts_max: int = 8
     log_level: str = "WARNING"
