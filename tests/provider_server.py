@@ -106,6 +106,8 @@ class ProviderServer:
         self.port = port
         self.models = models
         self.answers: deque[Answer | Refusal] = deque()
+        # With a key here, a request without it is refused, as for a list so for an answer.
+        self.key: str | None = None
         self.asked: list[Asked] = []
         self.connections = 0
         self._server: asyncio.Server | None = None
@@ -191,6 +193,9 @@ class ProviderServer:
 
     async def _answer(self, asked: Asked, writer: asyncio.StreamWriter) -> bool:
         dialect = dialect_of(asked.path)
+        if self.key is not None and not any(self.key in value for value in asked.headers.values()):
+            _send(writer, 401, json.dumps(dialect.error(401, "auth")).encode())
+            return True
         if asked.method == "GET":
             _send(writer, 200, json.dumps(dialect.models(self.models)).encode())
             return True

@@ -12,7 +12,7 @@ import fcntl
 import os
 import signal
 import socket
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -38,6 +38,7 @@ from runstead.events.log import EventLog
 from runstead.events.signals import NoSignals, RedisSignals, Signals
 from runstead.ids import Ids, RandomIds
 from runstead.llm.gateway import ProviderGateway
+from runstead.llm.own_providers import OwnProviders
 from runstead.llm.types import Gateway
 from runstead.loop.loop import AgentLoop
 from runstead.retention import Retention
@@ -54,6 +55,7 @@ from runstead.store.migrate import migrate
 from runstead.store.patient import PatientDatabase
 from runstead.store.sqlite import SqliteDatabase
 from runstead.telemetry import Meter, configure, log
+from runstead.tools.inward import Inward
 from runstead.tools.workshop import open_workshop
 from runstead.ui.pages import Pages
 from runstead.webhooks.deliver import Callbacks
@@ -112,9 +114,12 @@ def build(
     db, events = ground.db, ground.log
     own: Clock = AgreedClock(SystemClock()) if settings.on_postgres else SystemClock()
     clock, ids = clock or own, ids or RandomIds()
-    gateway = gateway or ProviderGateway(settings, clock)
     patient = PatientDatabase(db)
     workshop = open_workshop(settings, patient)
+    brought = OwnProviders(
+        patient, workshop.vault, Inward(settings.provider_allow_hosts, open_here(settings, db)).reach
+    )
+    gateway = gateway or ProviderGateway(settings, clock, own=brought)
     terms = ApprovalTerms(settings.approval_expires_s, settings.approval_default)
     loop = AgentLoop(patient, gateway, workshop.toolbox, clock, ids, terms)
     meter = Meter()
@@ -149,6 +154,7 @@ def build(
         feeds=RunFeeds(db, clock),
         lifecycle=phase,
         workshop=workshop,
+        own_providers=brought,
         meter=meter,
     )
     api = create_api(services)
@@ -162,6 +168,18 @@ def build(
         phase=phase,
         api=api,
     )
+
+
+def open_here(settings: Settings, db: Database) -> Callable[[], Awaitable[bool]]:
+    """How to ask whether this server answers everybody on this machine, and nobody else."""
+
+    async def ask() -> bool:
+        # One that only works cannot know what the one that serves listens to.
+        if not (settings.on_loopback and settings.serves) or settings.server_password is not None:
+            return False
+        return not await db.read(keys.any_keys)
+
+    return ask
 
 
 def _ground(settings: Settings) -> _Ground:

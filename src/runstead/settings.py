@@ -121,6 +121,7 @@ class Settings:
     mcp_call_timeout_s: float = 120.0
     mcp_idle_s: float = 600.0
     mcp_connections_max: int = 64
+    provider_allow_hosts: str = ""
     callback_timeout_s: float = 5.0
     callback_attempts_max: int = 8
     log_level: str = "WARNING"

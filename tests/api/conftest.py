@@ -23,11 +23,13 @@ from runstead.api.router import answer_of
 from runstead.api.server import create_api
 from runstead.api.services import Services
 from runstead.api.wire.events import encode
+from runstead.app import open_here
 from runstead.clock import ManualClock
 from runstead.domain.actor import User
 from runstead.domain.run import RunStatus
 from runstead.events.embedded import EmbeddedLog
 from runstead.ids import CountingIds, RunId
+from runstead.llm.own_providers import OwnProviders
 from runstead.llm.types import Delta, EmbeddingInfo, ModelInfo, ModelRequest
 from runstead.runs.admit import Admission
 from runstead.runs.cancel import Cancellation
@@ -36,6 +38,7 @@ from runstead.settings import ProviderSettings, Settings
 from runstead.store import actors
 from runstead.store.schema import metadata, runs
 from runstead.store.sqlite import SqliteDatabase
+from runstead.tools.inward import Inward
 from runstead.tools.workshop import open_workshop
 
 DEMO = ModelInfo("runstead/demo", "runstead", "demo", "demo", demo=True)
@@ -151,8 +154,10 @@ def serving(tmp_path: Path) -> Serving:
         )
         workshop = open_workshop(settings, db)
         feeds = RunFeeds(db, clock)
+        inward = Inward(settings.provider_allow_hosts, open_here(settings, db))
+        own = OwnProviders(db, workshop.vault, inward.reach)
         parts = (settings, clock, ids, db, log, FixedGateway(), admission, cancellation, lifecycle)
-        app = create_api(Services(*parts, feeds, workshop))
+        app = create_api(Services(*parts, feeds, workshop, own))
         transport = httpx.ASGITransport(app=app)
         agent = {"user-agent": "test"}
         async with httpx.AsyncClient(

@@ -96,6 +96,21 @@ def looking_back(world: World) -> None:
 
 
 @operation
+def a_provider_of_ones_own(world: World) -> None:
+    providers = world.client.providers
+    given = {"api_key": "sk-0123456789", "base_url": "http://127.0.0.1:9/v1"}
+    made = providers.create(name="journey", provider_type="vllm", **given)
+    assert (made.provider_category, made.api_key, made.base_url) == ("byok", None, given["base_url"])
+    assert made.id in {each.id for each in providers.list(name="journey")}
+    assert providers.retrieve_provider(made.id).name == "journey"
+    assert providers.modify(made.id, api_key="sk-9876543210").base_url == given["base_url"]
+    refused(409, providers.create, name="openai", provider_type="vllm", **given)
+    refused(502, providers.check, provider_type="vllm", **given)
+    providers.delete(made.id)
+    refused(404, providers.retrieve_provider, made.id)
+
+
+@operation
 def an_agent_as_a_file(world: World) -> None:
     client = world.client
     file = client.agents.export_file(world.agent_id)

@@ -18,7 +18,7 @@ Json = dict[str, Any]
 Operation = tuple[str, str]
 _PARAMETER = re.compile(r"\{(\w+)\}")
 # What is everybody's, or an administrator's: nothing in it belongs to an actor.
-NOBODYS = ("/v1/health/", "/v1/ready/", "/v1/models", "/v1/providers/", "/v1/admin/")
+NOBODYS = ("/v1/health/", "/v1/ready/", "/v1/models/embedding", "/v1/admin/")
 # What only makes things: they are who asks's own.
 MAKES = {
     ("POST", "/v1/identities/"),
@@ -36,9 +36,11 @@ MAKES = {
     ("PUT", "/v1/tools/mcp/servers"),
     ("POST", "/v1/tools/mcp/servers/connect"),
     ("POST", "/v1/tools/mcp/servers/test"),
+    ("POST", "/v1/providers/"),
+    ("POST", "/v1/providers/check"),
 }
 # What everybody has some of, because it ships: nothing of another's is among it.
-SHIPPED = {"/v1/tools/", "/v1/tools/count"}
+SHIPPED = {"/v1/tools/", "/v1/tools/count", "/v1/providers/", "/v1/models/"}
 # What tells without an end, or in numbers: tests of their own hold whose it is.
 TOLD = {"/v1/runs/feed", "/v1/runs/counts"}
 TOOL = '''def hushed_tool(word: str) -> str:
@@ -69,6 +71,13 @@ FINDS: dict[Operation, Json] = {
 }
 # Nobody answers there.
 MCP: Json = {"server_name": "ada", "config": {"server_url": "https://hushed.invalid/mcp"}}
+# Nobody listens there.
+PROVIDER: Json = {
+    "name": "hushed",
+    "provider_type": "vllm",
+    "api_key": "hushed",
+    "base_url": "http://127.0.0.1:9",
+}
 ADA: Json = {"identifier_key": "ada", "name": "hushed", "identity_type": "user"}
 QUERIES: dict[Operation, str] = {
     ("GET", "/v1/agents/{agent_id}/archival-memory/search"): "?query=hushed",
@@ -89,6 +98,7 @@ BODIES: dict[Operation, object] = {
     ("POST", "/v1/conversations/{conversation_id}/messages"): saying("hello"),
     ("PATCH", "/v1/steps/{step_id}/feedback"): {"feedback": "positive"},
     ("PATCH", "/v1/identities/{identity_id}"): {"name": "mine"},
+    ("PATCH", "/v1/providers/{provider_id}"): {"api_key": "mine"},
     ("PATCH", "/v1/tools/{tool_id}"): {"description": "mine"},
     ("PATCH", "/v1/mcp-servers/{mcp_server_id}"): {"config": {"server_url": "https://mine.invalid/"}},
     ("PATCH", "/v1/tools/mcp/servers/{mcp_server_name}"): {"server_url": "https://mine.invalid/"},
@@ -138,6 +148,7 @@ def owned(server: Server) -> Iterator[tuple[Owned, Client]]:
                     "step_id": client.ask("GET", f"/v1/runs/{run}/steps")[0]["id"],
                     "block_id": held["id"],
                     "identity_id": client.ask("POST", "/v1/identities/", ADA)["id"],
+                    "provider_id": client.ask("POST", "/v1/providers/", PROVIDER)["id"],
                     "block_label": "human",
                     "tool_id": tool["id"],
                     "tool_name": tool["name"],

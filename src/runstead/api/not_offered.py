@@ -100,14 +100,6 @@ _BY_REASON: Mapping[str, str] = {
         GET /v1/sandbox-config/{sandbox_config_id}/environment-variable
         POST /v1/sandbox-config/{sandbox_config_id}/environment-variable
     """,
-    "Providers are set up in the server's environment (OPENAI_API_KEY, ANTHROPIC_API_KEY, OLLAMA_BASE_URL, …).": """
-        POST /v1/providers/
-        POST /v1/providers/check
-        PATCH /v1/providers/{provider_id}
-        DELETE /v1/providers/{provider_id}
-        POST /v1/providers/{provider_id}/check
-        PATCH /v1/providers/{provider_id}/refresh
-    """,
     "MCP servers that want OAuth are not offered; give a token as auth_header and auth_token.": """
         GET /v1/tools/mcp/oauth/callback
         GET /v1/tools/mcp/oauth/callback/{session_id}

@@ -9,6 +9,7 @@ from runstead.api.wire.runs import RenderedRuns
 from runstead.clock import Clock
 from runstead.events.log import EventLog
 from runstead.ids import Ids
+from runstead.llm.own_providers import OwnProviders
 from runstead.llm.types import Gateway
 from runstead.runs.admit import Admission
 from runstead.runs.cancel import Cancellation
@@ -43,5 +44,6 @@ class Services:
     lifecycle: Lifecycle
     feeds: RunFeeds
     workshop: Workshop
+    own_providers: OwnProviders
     meter: Meter = field(default_factory=Meter)
     rendered_runs: RenderedRuns = field(default_factory=RenderedRuns)

@@ -13,6 +13,7 @@ from runstead.llm import failures
 from runstead.llm.chat_messages import ChatBodies
 from runstead.llm.chat_stream import ChatStream
 from runstead.llm.http_stream import HttpOrigin
+from runstead.llm.provider import Reach
 from runstead.llm.types import Delta, ModelRequest
 from runstead.settings import ProviderSettings
 
@@ -23,14 +24,14 @@ WHOLE_BYTES_MAX = 16 * 1024 * 1024
 class ChatCompletions:
     """One compatible server. Connections are kept for the next question."""
 
-    def __init__(self, provider: ProviderSettings, *, ids: Ids) -> None:
+    def __init__(self, provider: ProviderSettings, *, ids: Ids, reach: Reach | None = None) -> None:
         self._provider = provider
         self._ids = ids
         self._key = provider.api_key.reveal() if provider.api_key else None
         headers = {"accept": "text/event-stream, application/json", "user-agent": "runstead"}
         if self._key:
             headers["authorization"] = f"Bearer {self._key}"
-        self._origin = HttpOrigin(provider.name, provider.base_url, headers, key=self._key)
+        self._origin = HttpOrigin(provider.name, provider.base_url, headers, key=self._key, reach=reach)
         self._bodies = ChatBodies()
 
     async def stream(self, request: ModelRequest, name: str) -> AsyncGenerator[Delta]:
@@ -62,6 +63,6 @@ class ChatCompletions:
         self._origin.close()
 
 
-def connect(provider: ProviderSettings, *, ids: Ids) -> ChatCompletions:
+def connect(provider: ProviderSettings, *, ids: Ids, reach: Reach | None = None) -> ChatCompletions:
     """See `ProviderModule.connect`."""
-    return ChatCompletions(provider, ids=ids)
+    return ChatCompletions(provider, ids=ids, reach=reach)

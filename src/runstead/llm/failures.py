@@ -51,7 +51,7 @@ _SAYS: Mapping[ModelErrorKind, str] = {
     ModelErrorKind.TIMEOUT: "took too long",
     ModelErrorKind.RATE_LIMIT: "is limiting the rate of requests",
     ModelErrorKind.INSUFFICIENT_CREDITS: "says that the account has no credit left",
-    ModelErrorKind.AUTHENTICATION: "did not accept the key; check the provider's API key in the environment",
+    ModelErrorKind.AUTHENTICATION: "did not accept the key; check the provider's API key",
     ModelErrorKind.BAD_REQUEST: "rejected the request",
     ModelErrorKind.CONTEXT_WINDOW: "says that the conversation does not fit in the model's context window",
     ModelErrorKind.OVERLOADED: "is overloaded",

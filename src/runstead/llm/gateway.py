@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import importlib
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
-from dataclasses import replace
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 from runstead.clock import Clock
 from runstead.errors import ModelError, ModelErrorKind
 from runstead.ids import Ids, RandomIds
-from runstead.llm import demo, failures
+from runstead.llm import demo
 from runstead.llm.model_lists import ModelList, info_of
+from runstead.llm.own_providers import OwnProviders, unknown
 from runstead.llm.patience import Limits, Patience
-from runstead.llm.provider import Offer, Provider, ProviderModule
+from runstead.llm.provider import Offer, Provider, ProviderModule, Reach
 from runstead.llm.types import Delta, EmbeddingInfo, Finish, ModelInfo, ModelRequest
 from runstead.settings import ProviderSettings, Settings
 
@@ -47,8 +49,23 @@ _SAME = {
 _ANY = {"letta/auto", "letta/letta-free"}
 
 
+def names_taken(providers: Iterable[ProviderSettings]) -> set[str]:
+    """What handles begin with that are the server's: no provider that an actor brings is called so."""
+    names = {provider.name for provider in providers}
+    return {*names, *(other for other, name in _SAME.items() if name in names), demo.PROVIDER, "letta"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """Who is asked, what errors call it, and the model's bare name."""
+
+    provider: Provider
+    provider_name: str
+    name: str
+
+
 class ProviderGateway:
-    """The `Gateway` of a real server.
+    """The `Gateway` of a real server. `own` are the providers that actors brought, where there may be any.
 
     `sleep` (seconds) and `jitter` (0 to 1) are for tests; `demo_token_s` is the demonstration's pace.
     """
@@ -59,6 +76,7 @@ class ProviderGateway:
         clock: Clock,
         *,
         ids: Ids | None = None,
+        own: OwnProviders | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
         demo_token_s: float = demo.TOKEN_S,
@@ -67,6 +85,7 @@ class ProviderGateway:
         self._limits = Limits.of(settings)
         self._clock = clock
         self._ids = ids or RandomIds()
+        self._own = own
         self._sleep = sleep
         self._jitter = jitter
         self._providers: dict[str, Provider] = {
@@ -80,15 +99,19 @@ class ProviderGateway:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
         """See `Gateway.stream`."""
-        provider_name, name = await self._route(request.model)
-        provider = await self._provider(provider_name)
-        patience = Patience(self._limits, provider_name)
+        async with self._chosen(request) as chosen, aclosing(self._patiently(chosen, request)) as answer:
+            async for delta in answer:
+                yield delta
+
+    async def _patiently(self, chosen: _Chosen, request: ModelRequest) -> AsyncGenerator[Delta]:
+        """One provider's answer, asked for again while nothing was said and that may help."""
+        patience = Patience(self._limits, chosen.provider_name)
         attempt = 0
         try:
             while True:
                 said = False
                 try:
-                    async with aclosing(_once(provider, request, name, patience)) as answer:
+                    async with aclosing(_once(chosen.provider, request, chosen.name, patience)) as answer:
                         async for delta in answer:
                             said = True
                             yield delta
@@ -131,27 +154,45 @@ class ProviderGateway:
             listed.close()
         for provider in self._providers.values():
             await provider.close()
+        if self._own is not None:
+            await self._own.shelf.close()
 
     def _find(self, handle: str) -> tuple[ProviderSettings | None, str]:
         prefix, _, name = handle.partition("/")
         settings = self._settings.get(prefix) or self._settings.get(_SAME.get(prefix, ""))
         return (settings if name else None), name
 
-    async def _route(self, handle: str) -> tuple[str, str]:
-        """The provider and the name that a handle means. Raises `ModelError` BAD_REQUEST naming what there is."""
+    @asynccontextmanager
+    async def _chosen(self, request: ModelRequest) -> AsyncGenerator[_Chosen]:
+        """Whom a handle means. Raises `ModelError` BAD_REQUEST naming what there is."""
+        handle = request.model
         if handle in _ANY:
             handle = (await self.models())[0].handle
         if handle == demo.HANDLE:
-            return demo.PROVIDER, demo.INFO.name
+            yield _Chosen(await self._provider(demo.PROVIDER), demo.PROVIDER, demo.INFO.name)
+            return
         settings, name = self._find(handle)
-        if settings is None:
-            there = ", ".join([*(f"{provider}/…" for provider in sorted(self._settings)), demo.HANDLE])
-            raise ModelError(
-                ModelErrorKind.BAD_REQUEST,
-                f"No provider is configured for the model {failures.redacted(handle)!r}. A handle is "
-                f"'provider/model'. There is: {there}. Set a provider's key or base URL to add it.",
-            )
-        return settings.name, name
+        if settings is not None:
+            yield _Chosen(await self._provider(settings.name), settings.name, name)
+            return
+        prefix, _, name = handle.partition("/")
+        own = self._own
+        found = (
+            await own.find(request.user_id, prefix) if own is not None and request.user_id and name else None
+        )
+        if own is None or found is None:
+            raise unknown(handle, [*(f"{provider}/…" for provider in sorted(self._settings)), demo.HANDLE])
+        if found.settings.kind != "chat":
+            # The providers' libraries would say no more than that there is no connection.
+            await own.may_reach(found.settings)
+        connect = partial(self._connected, found.settings, own.reach)
+        async with own.shelf.use(found.provider_id, found.version, connect) as provider:
+            yield _Chosen(provider, prefix, name)
+
+    async def _connected(self, settings: ProviderSettings, reach: Reach | None = None) -> Provider:
+        # In a thread: a provider's library takes up to two seconds to import, and runs go on meanwhile.
+        module = await asyncio.to_thread(importlib.import_module, _MODULES[settings.kind])
+        return cast("ProviderModule", module).connect(settings, ids=self._ids, reach=reach)
 
     async def _provider(self, name: str) -> Provider:
         """The provider of that name, its module loaded and connected at first use."""
@@ -159,11 +200,7 @@ class ProviderGateway:
             return provider
         async with self._connecting:
             if (provider := self._providers.get(name)) is None:
-                settings = self._settings[name]
-                # In a thread: a provider's library takes up to two seconds to import, and runs go on meanwhile.
-                module = await asyncio.to_thread(importlib.import_module, _MODULES[settings.kind])
-                provider = cast("ProviderModule", module).connect(settings, ids=self._ids)
-                self._providers[name] = provider
+                provider = self._providers[name] = await self._connected(self._settings[name])
         return provider
 
     async def _offers(self) -> Offer:

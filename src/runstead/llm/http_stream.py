@@ -17,6 +17,7 @@ import httptools
 
 from runstead.errors import ModelError
 from runstead.llm import failures
+from runstead.llm.provider import Reach
 
 CONNECT_S_MAX = 10.0
 IDLE_CONNECTIONS_MAX = 1000
@@ -25,15 +26,25 @@ DRAIN_S = 1.0
 
 
 class HttpOrigin:
-    """One server. `base_url` may have a path; `headers` go with every request; `name` is what errors call it."""
+    """One server. `base_url` may have a path; `headers` go with every request; `name` is what errors call it.
+
+    `reach` says which addresses the host's name may stand for; without it the name is connected to as it is.
+    """
 
     def __init__(
-        self, name: str, base_url: str, headers: Mapping[str, str], *, key: str | None = None
+        self,
+        name: str,
+        base_url: str,
+        headers: Mapping[str, str],
+        *,
+        key: str | None = None,
+        reach: Reach | None = None,
     ) -> None:
         url = urlsplit(base_url)
         secure = url.scheme == "https"
         self.name = name
         self.key = key
+        self._reach = reach
         self._host = url.hostname or "localhost"
         self._port = url.port or (443 if secure else 80)
         self._path = url.path.rstrip("/")
@@ -89,18 +100,35 @@ class HttpOrigin:
         self._idle.clear()
 
     async def _connect(self) -> _Connection:
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_S_MAX):
-                _, connection = await loop.create_connection(
-                    lambda: _Connection(self), self._host, self._port, ssl=self._ssl
-                )
+                connection = await self._connected()
         except TimeoutError:
             raise failures.unreachable(self.name, f"no connection within {CONNECT_S_MAX:g} s") from None
         except OSError as error:
             raise failures.unreachable(self.name, str(error) or type(error).__name__, key=self.key) from None
         self._open.add(connection)
         return connection
+
+    async def _connected(self) -> _Connection:
+        """A connection to the first address that takes one. Raises the last one's `OSError`."""
+        loop = asyncio.get_running_loop()
+        hosts = [self._host] if self._reach is None else await self._reach(self._host, self._port)
+        name = self._host if self._ssl is not None else None
+        for left in range(len(hosts) - 1, -1, -1):
+            try:
+                _, connection = await loop.create_connection(
+                    lambda: _Connection(self),
+                    hosts[-1 - left],
+                    self._port,
+                    ssl=self._ssl,
+                    server_hostname=name,
+                )
+                return connection
+            except OSError:
+                if not left:
+                    raise
+        raise OSError("it has no address")
 
 
 class HttpAnswer:

@@ -13,7 +13,7 @@ import orjson
 
 from runstead.llm import catalog, failures
 from runstead.llm.http_stream import HttpOrigin
-from runstead.llm.provider import Offer
+from runstead.llm.provider import Offer, Reach
 from runstead.llm.types import EmbeddingInfo, ModelInfo
 from runstead.settings import ProviderSettings
 
@@ -39,17 +39,21 @@ _OUTPUTS = ("max_output_tokens", "outputTokenLimit", "max_tokens")
 class ModelList:
     """The list of one provider. Connections are kept, for it is asked again and again."""
 
-    def __init__(self, provider: ProviderSettings) -> None:
+    def __init__(self, provider: ProviderSettings, *, reach: Reach | None = None) -> None:
         self._provider = provider
         self._key = provider.api_key.reveal() if provider.api_key else None
         headers = {"accept": "application/json", "user-agent": "runstead"}
         if self._key:
             headers |= _authentication(provider.kind, self._key)
-        self._origin = HttpOrigin(provider.name, provider.base_url, headers, key=self._key)
+        self._origin = HttpOrigin(provider.name, provider.base_url, headers, key=self._key, reach=reach)
 
     async def ask(self) -> Offer:
         """What the provider has now. Raises `ModelError`."""
-        answer = await self._origin.send("GET", _PATHS[self._provider.kind])
+        return read(self._provider, await self.get(_PATHS[self._provider.kind]))
+
+    async def get(self, path: str) -> bytes:
+        """What stands at a path. Raises `ModelError` for all but a 200."""
+        answer = await self._origin.send("GET", path)
         finished = False
         try:
             body = await answer.whole(bytes_max=LIST_BYTES_MAX)
@@ -58,7 +62,7 @@ class ModelList:
             answer.close(finished=finished)
         if answer.status != 200:
             raise failures.from_status(self._provider.name, answer.status, body, key=self._key)
-        return read(self._provider, body)
+        return body
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -6,13 +6,17 @@ would get wrong: a provider raises `ModelError` for everything that happens on t
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from runstead.ids import Ids
 from runstead.llm.types import Delta, EmbeddingInfo, ModelInfo, ModelRequest
 from runstead.settings import ProviderSettings
+
+# The addresses of a host and port, each one that may be connected to. Raises `ModelError` where one may not be. What was
+# looked at is what is connected to: a name is not resolved a second time.
+Reach = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,6 @@ class Provider(Protocol):
 class ProviderModule(Protocol):
     """A module that speaks one or more protocols; loaded when the first model of such a provider is asked."""
 
-    def connect(self, provider: ProviderSettings, *, ids: Ids) -> Provider:
-        """A provider that has not opened a connection yet."""
+    def connect(self, provider: ProviderSettings, *, ids: Ids, reach: Reach | None = None) -> Provider:
+        """A provider that has not opened a connection yet. `reach` says where it may connect to; None: anywhere."""
         ...

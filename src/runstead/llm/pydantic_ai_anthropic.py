@@ -11,6 +11,8 @@ from pydantic_ai.models.anthropic import AnthropicModel, AnthropicModelSettings
 from pydantic_ai.providers.anthropic import AnthropicProvider
 
 from runstead.ids import Ids
+from runstead.llm.guarded_client import guarded_client
+from runstead.llm.provider import Reach
 from runstead.llm.pydantic_ai_models import (
     CONNECT_S_MAX,
     READ_S_MAX,
@@ -25,7 +27,7 @@ from runstead.settings import ProviderSettings
 THINKING_TOKENS_MIN = 1024
 
 
-def connect(provider: ProviderSettings, *, ids: Ids) -> LibraryProvider:
+def connect(provider: ProviderSettings, *, ids: Ids, reach: Reach | None = None) -> LibraryProvider:
     """See `ProviderModule.connect`."""
     del ids
     client = AsyncAnthropic(
@@ -33,6 +35,7 @@ def connect(provider: ProviderSettings, *, ids: Ids) -> LibraryProvider:
         base_url=provider.base_url,
         max_retries=0,
         timeout=Timeout(READ_S_MAX, connect=CONNECT_S_MAX),
+        http_client=guarded_client(reach),
     )
     library = AnthropicProvider(anthropic_client=client)
 

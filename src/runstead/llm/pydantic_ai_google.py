@@ -17,6 +17,8 @@ from pydantic_ai.models.google import GoogleModel, GoogleModelSettings
 from pydantic_ai.providers.google import GoogleProvider
 
 from runstead.ids import Ids
+from runstead.llm.guarded_client import GuardedTransport
+from runstead.llm.provider import Reach
 from runstead.llm.pydantic_ai_models import (
     CONNECT_S_MAX,
     READ_S_MAX,
@@ -60,12 +62,13 @@ class GoogleModels(LibraryProvider):
                 await response.aclose()
 
 
-def connect(provider: ProviderSettings, *, ids: Ids) -> LibraryProvider:
+def connect(provider: ProviderSettings, *, ids: Ids, reach: Reach | None = None) -> LibraryProvider:
     """See `ProviderModule.connect`."""
     del ids
     client = _Client(
         timeout=httpx2.Timeout(READ_S_MAX, connect=CONNECT_S_MAX),
         limits=httpx2.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX),
+        transport=None if reach is None else GuardedTransport(reach),
     )
     library = GoogleProvider(
         api_key=provider.api_key.reveal() if provider.api_key else "",

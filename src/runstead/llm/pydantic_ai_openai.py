@@ -10,6 +10,8 @@ from pydantic_ai.models.openai import OpenAIResponsesModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from runstead.ids import Ids
+from runstead.llm.guarded_client import guarded_client
+from runstead.llm.provider import Reach
 from runstead.llm.pydantic_ai_models import (
     CONNECT_S_MAX,
     READ_S_MAX,
@@ -22,7 +24,7 @@ from runstead.llm.types import ModelRequest
 from runstead.settings import ProviderSettings
 
 
-def connect(provider: ProviderSettings, *, ids: Ids) -> LibraryProvider:
+def connect(provider: ProviderSettings, *, ids: Ids, reach: Reach | None = None) -> LibraryProvider:
     """See `ProviderModule.connect`."""
     del ids
     client = AsyncOpenAI(
@@ -30,6 +32,7 @@ def connect(provider: ProviderSettings, *, ids: Ids) -> LibraryProvider:
         base_url=provider.base_url,
         max_retries=0,
         timeout=Timeout(READ_S_MAX, connect=CONNECT_S_MAX),
+        http_client=guarded_client(reach),
     )
     library = OpenAIProvider(openai_client=client)
 

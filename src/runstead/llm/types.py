@@ -13,6 +13,7 @@ from runstead.domain.agent import ModelSettings
 from runstead.domain.message import Message
 from runstead.domain.step import Usage
 from runstead.domain.tool import ToolSpec
+from runstead.ids import UserId
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class ModelRequest:
 
     `model` is a handle, `provider/model`. `messages` are in the order of the conversation and hold no system message: that
     is `system`. Messages with a mark CANCELLED are plain history; ABANDONED ones are never given. `tools` may be empty.
+    `user_id` is the actor whose own providers may be asked; None: those of the server alone.
     """
 
     model: str
@@ -28,6 +30,7 @@ class ModelRequest:
     messages: Sequence[Message]
     tools: tuple[ToolSpec, ...] = ()
     settings: ModelSettings = field(default_factory=ModelSettings)
+    user_id: UserId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,10 @@ Delta = TextDelta | ReasoningDelta | CallDelta | Finish
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model that can be asked. `demo`: it is the demonstration that ships, no real model."""
+    """A model that can be asked. `demo`: it is the demonstration that ships, no real model.
+
+    `own_type` is the type of the actor's own provider that has it; None: the server's.
+    """
 
     handle: str
     provider: str
@@ -83,6 +89,7 @@ class ModelInfo:
     output_tokens_max: int | None = None
     images: bool = False
     demo: bool = False
+    own_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

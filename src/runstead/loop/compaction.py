@@ -105,7 +105,7 @@ class Compactor:
             parts=(TextPart(text),),
         )
         settings = replace(request.settings, max_tokens=SUMMARY_TOKENS_MAX, response_format=None)
-        return ModelRequest(request.model, _INSTRUCTION, [asked], (), settings)
+        return ModelRequest(request.model, _INSTRUCTION, [asked], (), settings, request.user_id)
 
     async def _ask(self, question: ModelRequest) -> tuple[str, Usage]:
         text: list[str] = []

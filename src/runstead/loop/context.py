@@ -30,6 +30,7 @@ def request_of(
         messages=conversation(messages),
         tools=tools,
         settings=agent.settings,
+        user_id=run.user_id,
     )
 
 

@@ -377,6 +377,24 @@ identities = Table(
     Index("identities_by_key", "user_id", "identifier_key", unique=True),
 )
 
+# Providers of models that actors brought. The key is sealed; the document holds what the provider's list said.
+providers = Table(
+    "providers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("provider_type", Text, nullable=False),
+    Column("base_url", Text),
+    Column("sealed_key", LargeBinary),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("last_synced", BigInteger),
+    Column("document", Text, nullable=False),
+    Index("providers_by_user", "user_id", "created_at", "id"),
+    Index("providers_by_name", "user_id", "name", unique=True),
+)
+
 steps = Table(
     "steps",
     metadata,

@@ -55,19 +55,31 @@ async def target_of(url: str, *, private: bool = False) -> Target:
     """Where a URL leads. Raises `Refused`; `private` lets addresses through that are not public."""
     parts = _parts(url)
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
-    try:
-        async with asyncio.timeout(RESOLVE_S):
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, TimeoutError, UnicodeError):
-        raise Refused(f"the name {host!r} cannot be resolved.") from None
-    addresses = [str(each[4][0]).partition("%")[0] for each in found]
-    if not addresses:
-        raise Refused(f"the name {host!r} has no address.")
+    addresses = await addresses_of(host, port)
     for address in addresses:
         if not private and not public(address):
             raise Inward(f"{host!r} is not on the public internet; only public addresses are asked.")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(parts.scheme, host, port, addresses[0], path)
+
+
+async def addresses_of(host: str, port: int) -> list[str]:
+    """All addresses that a name has now; at least one. Raises `Refused`."""
+    try:
+        async with asyncio.timeout(RESOLVE_S):
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, TimeoutError, UnicodeError):
+        raise Refused(f"the name {host!r} cannot be resolved.") from None
+    addresses = list(dict.fromkeys(str(each[4][0]).partition("%")[0] for each in found))
+    if not addresses:
+        raise Refused(f"the name {host!r} has no address.")
+    return addresses
+
+
+def host_and_port(url: str) -> tuple[str, int]:
+    """Which server a URL names. Raises `Refused` where it is none, or holds a user or a password."""
+    parts = _parts(url)
+    return parts.hostname or "", parts.port or _PORTS[parts.scheme]
 
 
 def joined(url: str, location: str) -> str:

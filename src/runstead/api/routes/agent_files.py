@@ -144,9 +144,8 @@ async def import_agent(
         }
     )
     now = parts.clock.now()
-    made = NewAgent(
-        AgentId(f"agent-{parts.ids.uuid()}"), caller.user.id, now, find_model(parts, handle), catalog
-    )
+    model = await find_model(parts, caller.user.id, handle)
+    made = NewAgent(AgentId(f"agent-{parts.ids.uuid()}"), caller.user.id, now, model, catalog)
     agent = new_agent(body, made)
     stored = [new_block(b, BlockId(f"block-{parts.ids.uuid()}"), agent.user_id, now) for b in blocks]
     said = [] if form.strip_messages else messages_in(given, agent, parts.ids, now)

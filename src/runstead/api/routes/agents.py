@@ -119,9 +119,8 @@ async def create_agent(body: CreateAgentRequest, caller: Caller, parts: Parts) -
         raise Invalid("Must specify either model or llm_config in request")
     now = parts.clock.now()
     catalog = await find_catalog(parts, caller.user.id, body.tools or (), body.tool_ids or ())
-    made = NewAgent(
-        AgentId(f"agent-{parts.ids.uuid()}"), caller.user.id, now, find_model(parts, handle), catalog
-    )
+    model = await find_model(parts, caller.user.id, handle)
+    made = NewAgent(AgentId(f"agent-{parts.ids.uuid()}"), caller.user.id, now, model, catalog)
     agent = new_agent(body, made)
     check_block_labels([block.label for block in body.memory_blocks or ()])
     blocks = [
@@ -184,7 +183,7 @@ async def retrieve_agent(
 async def modify_agent(agent_id: AgentPath, body: UpdateAgent, caller: Caller, parts: Parts) -> Response:
     """Change what is given of an agent. What its runs write of it (when and how the last one ended) is not for clients."""
     handle = handle_of(body)
-    model = None if handle is None else find_model(parts, handle)
+    model = None if handle is None else await find_model(parts, caller.user.id, handle)
     catalog = await find_catalog(parts, caller.user.id, tool_ids=body.tool_ids or ())
     change = partial(changed_agent, body=body, model=model, now=parts.clock.now(), catalog=catalog)
     sealed = sealed_secrets(parts, agent_id, secrets_of(body))
@@ -231,15 +230,16 @@ async def reset_messages(
     return answer_agent(parts, record)
 
 
-def find_model(parts: Services, handle: str) -> ModelInfo:
-    """What is known of a model that a request names, under that name. Raises `NotFound` where nobody offers it."""
-    info = parts.gateway.model(handle)
+async def find_model(parts: Services, user_id: UserId, handle: str) -> ModelInfo:
+    """What is known of a model that a request names, under that name. Raises `NotFound` where the actor has none."""
+    info = parts.gateway.model(handle) or await parts.own_providers.model(user_id, handle)
     if info is None:
         configured = sorted({provider.name for provider in parts.settings.providers})
         raise NotFound(
             f"Handle {handle[:200]} not found: its provider is not configured. Configured: "
             f"{', '.join((*configured, 'runstead'))}. Set a provider's key or base URL in the server's environment "
-            "(OPENAI_API_KEY, ANTHROPIC_API_KEY, OLLAMA_BASE_URL, …), or use runstead/demo."
+            "(OPENAI_API_KEY, ANTHROPIC_API_KEY, OLLAMA_BASE_URL, …), bring your own (POST /v1/providers/), "
+            "or use runstead/demo."
         )
     return replace(info, handle=handle)
 

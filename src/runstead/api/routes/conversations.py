@@ -84,7 +84,7 @@ async def create_conversation(
     """Begin a conversation with an agent."""
     wanted = body or CreateConversation()
     agent = await _agent(parts, caller.user.id, agent_id)
-    model = None if wanted.model is None else find_model(parts, wanted.model)
+    model = None if wanted.model is None else await find_model(parts, caller.user.id, wanted.model)
     labels = list(dict.fromkeys(wanted.isolated_block_labels or ()))
     held = await parts.db.read(blocks.blocks_of_agent, caller.user.id, agent_id)
     now = parts.clock.now()
@@ -124,7 +124,7 @@ async def update_conversation(
     """Change what is given of a conversation."""
     found = await _record(parts, caller.user.id, conversation_id)
     agent = await _agent(parts, caller.user.id, found.conversation.agent_id)
-    model = None if body.model is None else find_model(parts, body.model)
+    model = None if body.model is None else await find_model(parts, caller.user.id, body.model)
     change = partial(changed_conversation, body=body, agent=agent, model=model, now=parts.clock.now())
     record = await parts.db.write(store.change_conversation, caller.user.id, conversation_id, change)
     if record is None:

@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 from fastapi import Response
 from pydantic import BaseModel
 
-from runstead.api.auth import Parts
+from runstead.api.auth import Caller, Parts
 from runstead.api.router import Json, answers, v1_router
 from runstead.api.wire.models import (
     EmbeddingModelState,
     ModelState,
+    category_of,
     embedding_model_state,
     model_state,
     provider_type,
@@ -23,7 +24,7 @@ router = v1_router("models")
 
 
 class ModelQuery(BaseModel):
-    """Which models shall be listed. Every provider here is of the category `base`: it is the server's own."""
+    """Which models shall be listed. `base` are the server's own, `byok` those of providers that the actor brought."""
 
     provider_category: list[Literal["base", "byok"]] | None = None
     provider_name: str | None = None
@@ -31,21 +32,21 @@ class ModelQuery(BaseModel):
 
     def takes(self, info: ModelInfo) -> bool:
         """Whether a model is asked for."""
-        if self.provider_category is not None and "base" not in self.provider_category:
+        if self.provider_category is not None and category_of(info) not in self.provider_category:
             return False
         if self.provider_name is not None and info.provider != self.provider_name:
             return False
-        return self.provider_type is None or self.provider_type in {
-            info.provider,
-            provider_type(info.provider),
-        }
+        names = {info.own_type} if info.own_type else {info.provider, provider_type(info.provider)}
+        return self.provider_type is None or self.provider_type in names
 
 
 @router.get("/models/")
 @answers(list[ModelState])
-async def list_models(query: Annotated[ModelQuery, asked(ModelQuery)], parts: Parts) -> Response:
-    """List the models that an agent can be given."""
-    found = await parts.gateway.models()
+async def list_models(
+    query: Annotated[ModelQuery, asked(ModelQuery)], caller: Caller, parts: Parts
+) -> Response:
+    """List the models that an agent can be given: the server's, and those of the actor's own providers."""
+    found = [*await parts.own_providers.models(caller.user.id), *await parts.gateway.models()]
     return Json([model_state(info) for info in found if query.takes(info)])
 
 

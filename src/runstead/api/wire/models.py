@@ -88,6 +88,11 @@ def provider_type(provider: str) -> str:
     return _PROVIDER_TYPES.get(provider, provider)
 
 
+def category_of(info: ModelInfo) -> Literal["base", "byok"]:
+    """Whose provider has a model: the server's, or the actor's own."""
+    return "base" if info.own_type is None else "byok"
+
+
 def endpoint_type(info: ModelInfo | None, provider: str) -> str:
     """What the API calls the way a model is reached."""
     if info is not None and info.protocol in _ENDPOINT_TYPES:
@@ -104,7 +109,7 @@ def model_state(info: ModelInfo) -> ModelState:
         **config,
         "name": info.name,
         "model_type": "llm",
-        "provider_type": provider_type(info.provider),
+        "provider_type": info.own_type or provider_type(info.provider),
         "max_context_window": info.context_window_tokens,
     }
 
@@ -162,7 +167,8 @@ def _config(handle: str, info: ModelInfo | None, context_window: int) -> LLMConf
         "model_endpoint_type": endpoint_type(info, provider),
         "model_endpoint": info.base_url if info else None,
         "provider_name": info.provider if info else provider,
-        "provider_category": "base",
+        # Of an agent whose model the server itself does not have only its actor's own provider can have it.
+        "provider_category": "byok" if info is None else category_of(info),
         "model_wrapper": None,
         "context_window": context_window,
         "put_inner_thoughts_in_kwargs": False,
