@@ -231,6 +231,12 @@ def test_locks_name_no_place() -> None:
         if "://" in line or line.startswith(("-i", "--index", "--extra", "--find"))
     ]
     hold(faults, "Run scripts/lock:")
+    named = [
+        place(path)
+        for path in (ROOT / "tests").rglob("package-lock.json")
+        if '"resolved"' in path.read_text()
+    ]
+    hold(named, "Write it again with `npm install --package-lock-only --omit-lockfile-registry-resolved`:")
 
 
 def test_links_in_the_documents_lead_somewhere() -> None:

@@ -54,7 +54,7 @@ async def test_histories_are_apart(tmp_path: Path) -> None:
         listed = await w.get(f"/v1/conversations/?agent_id={agent}&order_by=last_message_at")
         assert [c["id"] for c in listed] == [one, two]
         everything = await w.get(f"/v1/agents/{agent}/messages?conversation_id={two}")
-        assert [m["message_type"] for m in everything][:2] == ["assistant_message", "user_message"]
+        assert [m["message_type"] for m in everything][-2:] == ["user_message", "assistant_message"]
 
 
 async def test_a_run_knows_its_conversation(tmp_path: Path) -> None:

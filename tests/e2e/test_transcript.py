@@ -45,6 +45,24 @@ async def test_messages_of_all_agents(tmp_path: Path) -> None:
         await w.get("/v1/messages/message-x", 404)
 
 
+async def test_an_agents_list_begins_with_its_oldest(tmp_path: Path) -> None:
+    """`order` says which page of an agent's own list is meant; either page is in the order in which it was said."""
+    async with world(tmp_path, ScriptedGateway(speak)) as w:
+        agent = await w.agent()
+        for said in ("alpha", "beta", "gamma"):
+            await w.say(agent, said)
+        path = f"/v1/agents/{agent}/messages?include_return_message_types=user_message"
+
+        async def texts(more: str) -> list[str]:
+            return [message["content"] for message in await w.get(path + more)]
+
+        assert await texts("") == await texts("&order=asc") == ["alpha", "beta", "gamma"]
+        newest = await w.get(f"{path}&limit=4")
+        assert [message["content"] for message in newest] == ["beta", "gamma"]
+        assert await texts(f"&before={newest[0]['id']}") == ["alpha"]
+        assert await texts(f"&after={newest[-1]['id']}") == []
+
+
 async def test_what_was_said_is_found(tmp_path: Path) -> None:
     """By every word, letter case aside; of one agent or conversation; in time; both forms of answer."""
     async with world(tmp_path, ScriptedGateway(speak)) as w:

@@ -126,12 +126,22 @@ def feed(parts: Services, include_pings: bool, batch_size: int | None = None) ->
 
 
 async def history(
-    parts: Services, user_id: UserId, where: MessageFilter, query: HistoryQuery
+    parts: Services,
+    user_id: UserId,
+    where: MessageFilter,
+    query: HistoryQuery,
+    *,
+    chronological: bool = False,
 ) -> list[dict[str, object]]:
-    """A page of stored messages as JSON. Raises `NotFound` for an unknown cursor."""
+    """A page of stored messages as JSON; `chronological`: the order says which page, and the page begins with its oldest.
+
+    Raises `NotFound` for an unknown cursor.
+    """
     page = MessagePage(query.limit, query.order == "asc", query.after, query.before)
     where = replace(where, include_err=query.include_err is not False)
     found = await parts.db.read(messages.list_messages, user_id, where, page)
+    if chronological and not page.ascending:
+        found.reverse()
     shown = RunRequest(
         use_assistant_message=query.use_assistant_message,
         assistant_tool_name=query.assistant_message_tool_name,

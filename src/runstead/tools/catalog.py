@@ -24,6 +24,7 @@ BUILTINS: Mapping[str, str] = {
     "archival_memory_search": _CORE,
     "core_memory_append": "letta_memory_core",
     "core_memory_replace": "letta_memory_core",
+    "memory": _MEMORY,
     "memory_insert": _MEMORY,
     "memory_replace": _MEMORY,
     "memory_rethink": _MEMORY,

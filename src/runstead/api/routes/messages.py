@@ -111,11 +111,11 @@ async def cancel_message(
 async def list_messages(
     agent_id: AgentPath, query: Annotated[AgentHistoryQuery, Query()], caller: Caller, parts: Parts
 ) -> Response:
-    """List an agent's messages: the newest first unless asked otherwise."""
+    """List an agent's messages: the newest page unless `order` is `asc`. Either begins with its oldest message."""
     if await parts.db.read(agents.find_agent, caller.user.id, agent_id) is None:
         raise no_agent(agent_id)
     lane = query.conversation_id
     if lane == DEFAULT_CONVERSATION:
         lane = agent_id
     where = MessageFilter(agent_id=agent_id, lane=lane)
-    return Json(await history(parts, caller.user.id, where, query))
+    return Json(await history(parts, caller.user.id, where, query, chronological=True))

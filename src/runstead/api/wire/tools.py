@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, Field
+from pydantic import AliasChoices, BaseModel, Field
 from typing_extensions import TypedDict
 
 from runstead.api.wire.blocks import Tags
@@ -105,9 +105,11 @@ class ToolSearchRequest(BaseModel):
 
 
 class ModifyApprovalRequest(BaseModel):
-    """Whether a person approves each call of a tool."""
+    """Whether a person approves each call of a tool. The newer client of TypeScript sends its own name for it."""
 
-    requires_approval: bool
+    requires_approval: Annotated[
+        bool, Field(validation_alias=AliasChoices("requires_approval", "body_requires_approval"))
+    ]
 
 
 class ToolExecuteRequest(BaseModel):

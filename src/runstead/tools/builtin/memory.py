@@ -1,6 +1,7 @@
 """The memory tools: the agent edits its own blocks. Pure: they give the blocks as they would be, the commit makes it so.
 
-`core_memory_append` and `core_memory_replace` are the older names for older agents.
+`core_memory_append` and `core_memory_replace` are the older names for older agents; `memory` is one tool for all that is
+done to a block, as some clients' agents have it. No tool makes a block or removes one: that is the API's.
 """
 
 from __future__ import annotations
@@ -59,9 +60,12 @@ def _replaced(value: str, old: str, new: str) -> str:
 
 
 async def _insert(arguments: Arguments, context: ToolContext, _db: Database) -> ToolOutcome:
-    block = _block(context, text_argument(arguments, "label"))
     # Models name the text differently; each name is in some client's prompts.
     text = text_argument(arguments, "new_str" if "new_str" in arguments else "new_string")
+    return _with_lines(context, _block(context, text_argument(arguments, "label")), text, arguments)
+
+
+def _with_lines(context: ToolContext, block: Block, text: str, arguments: Arguments) -> ToolOutcome:
     line = arguments.get("insert_line", -1)
     if not isinstance(line, int) or isinstance(line, bool):
         raise ToolFailure("insert_line must be a whole number: 0 is the top, -1 the end.")
@@ -84,6 +88,19 @@ async def _rethink(arguments: Arguments, context: ToolContext, _db: Database) ->
     return _changed(context, block, text_argument(arguments, "new_memory"))
 
 
+async def _memory(arguments: Arguments, context: ToolContext, _db: Database) -> ToolOutcome:
+    command = text_argument(arguments, "command")
+    if command not in _COMMANDS:
+        raise ToolFailure(f"there is no command {command!r}; there are {' and '.join(_COMMANDS)}.")
+    # Some prompts speak of blocks as of files in one folder.
+    label = text_argument(arguments, "path").removeprefix("/").removeprefix("memories/")
+    block = _block(context, label)
+    if command == "insert":
+        return _with_lines(context, block, text_argument(arguments, "insert_text"), arguments)
+    old, new = text_argument(arguments, "old_str"), text_argument(arguments, "new_str", default="")
+    return _changed(context, block, _replaced(block.value, old, new))
+
+
 async def _append(arguments: Arguments, context: ToolContext, _db: Database) -> ToolOutcome:
     block = _block(context, text_argument(arguments, "label"))
     content = text_argument(arguments, "content")
@@ -97,6 +114,7 @@ async def _core_replace(arguments: Arguments, context: ToolContext, _db: Databas
 
 
 _LABEL = "Label of the memory block."
+_COMMANDS = ("str_replace", "insert")
 
 MEMORY_TOOLS = (
     BuiltinTool(
@@ -131,6 +149,21 @@ MEMORY_TOOLS = (
             _schema({"label": _LABEL, "new_memory": "The whole new text of the block."}),
         ),
         _rethink,
+    ),
+    BuiltinTool(
+        ToolSpec(
+            "memory",
+            "Edit one of your memory blocks: str_replace puts new_str in the place of old_str, which must stand there"
+            " exactly once; insert adds insert_text as lines of its own.",
+            _schema(
+                {"command": "What to do: str_replace or insert.", "path": _LABEL},
+                old_str=("string", "For str_replace: the exact text to replace."),
+                new_str=("string", "For str_replace: the text that takes its place; leave it out to delete."),
+                insert_text=("string", "For insert: the text to add."),
+                insert_line=("integer", "Line after which it goes: 0 is the top, -1 (default) the end."),
+            ),
+        ),
+        _memory,
     ),
     BuiltinTool(
         ToolSpec(

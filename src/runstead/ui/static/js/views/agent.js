@@ -76,7 +76,7 @@ export class AgentView {
     fill(this.body, h("div", { class: "chat" }, this.greeting, talk.el, this.question, this.status, box.el));
     try {
       const [running] = await get(`v1/runs/?agent_id=${this.id}&active=true&order=asc&limit=1&include=runstead.summary`);
-      const found = (await get(`v1/agents/${this.id}/messages?limit=${HISTORY}`)).reverse();
+      const found = await get(`v1/agents/${this.id}/messages?limit=${HISTORY}`);
       if (this.talk !== talk) return;
       // What an unfinished run said comes from its events; what was said to it comes from the history.
       const before = found.filter((message) => message.message_type !== "system_message" && (message.run_id !== running?.id || message.message_type === "user_message"));
