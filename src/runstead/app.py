@@ -30,7 +30,7 @@ from runstead.api.wire.runs import callback_json
 from runstead.clock import Clock, SystemClock
 from runstead.domain.run import BusyPolicy, Run
 from runstead.engine.engine import Engine
-from runstead.engine.tally import CountedExecutor
+from runstead.engine.tally import CountedExecutor, CountedTools
 from runstead.errors import CannotStart, Unavailable
 from runstead.events.embedded import EmbeddedLog
 from runstead.events.log import EventLog
@@ -105,17 +105,18 @@ def build(
     settings: Settings, *, gateway: Gateway | None = None, clock: Clock | None = None, ids: Ids | None = None
 ) -> Server:
     """Wire the parts. `gateway`, `clock` and `ids` may be fakes. Call it inside the event loop; the schema must be there."""
-    ground = _ground(settings)
+    meter = Meter()
+    ground = _ground(settings, meter)
     db, events = ground.db, ground.log
     own: Clock = AgreedClock(SystemClock()) if settings.on_postgres else SystemClock()
     clock, ids = clock or own, ids or RandomIds()
     gateway = gateway or ProviderGateway(settings, clock)
     patient = PatientDatabase(db)
-    workshop = open_workshop(settings, patient)
+    workshop = open_workshop(settings, patient, CountedTools(meter, clock))
     loop = AgentLoop(patient, gateway, workshop.toolbox, clock, ids)
-    meter = Meter()
     engine = Engine(settings, db, events, clock, ids, CountedExecutor(loop, meter), ground.signals)
     meter.watch("runstead_leases_held", lambda: engine.owner.held)
+    meter.watch("runstead_lease_age_seconds", lambda: engine.owner.lease_age_s)
     phase = Phase()
 
     async def render(run: Run) -> bytes:
@@ -159,20 +160,20 @@ def build(
     )
 
 
-def _ground(settings: Settings) -> _Ground:
+def _ground(settings: Settings, meter: Meter) -> _Ground:
     """SQLite and a log in it; or PostgreSQL, with Redis where it is given. What is not used is not imported."""
     if not settings.on_postgres:
         path = Path(settings.database.removeprefix("sqlite:///"))
         db = SqliteDatabase(path, synchronous=settings.sqlite_synchronous)
-        return _Ground(db, EmbeddedLog(db, encode), NoSignals())
+        return _Ground(db, EmbeddedLog(db, encode, meter), NoSignals())
     postgres: Any = import_module("runstead.store.postgres")
     shared: Any = import_module("runstead.events.shared")
     rows: Database = postgres.PostgresDatabase(settings.database, pool_size=settings.database_pool_size)
     if not settings.redis_url:
-        return _Ground(rows, shared.SharedLog(rows, encode, None), NoSignals())
+        return _Ground(rows, shared.SharedLog(rows, encode, None, meter), NoSignals())
     hot: Any = import_module("runstead.events.hot")
     streams = hot.HotStreams(settings.redis_url)
-    return _Ground(rows, shared.SharedLog(rows, encode, streams), RedisSignals(streams))
+    return _Ground(rows, shared.SharedLog(rows, encode, streams, meter), RedisSignals(streams))
 
 
 async def prepare(server: Server) -> None:
@@ -265,7 +266,7 @@ OnReady = Callable[[Server], Coroutine[None, None, None]]
 
 def serve(settings: Settings, on_ready: OnReady | None = None) -> int:
     """Serve until SIGTERM or SIGINT; gives the exit code. Raises `CannotStart` with one sentence that says what to do."""
-    configure(settings.log_level, as_json=settings.log_json)
+    configure(settings.log_level, as_json=settings.log_json, secrets=settings.secrets())
     if settings.redis_url and not settings.on_postgres:
         raise CannotStart(
             "RUNSTEAD_REDIS_URL (or LETTA_REDIS_HOST) is for several processes, and those share a PostgreSQL:"

@@ -116,6 +116,13 @@ class Settings:
     log_level: str = "WARNING"
     log_json: bool = False
 
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret among the settings, so that it can be hidden wherever it turns up."""
+        keys = [self.server_password, self.secrets_key, *(each.api_key for each in self.providers)]
+        if self.search is not None:
+            keys.append(self.search.api_key)
+        return tuple(key.reveal() for key in keys if key is not None)
+
     @property
     def database(self) -> str:
         """The database's URL: what was given, or SQLite in the data folder."""
