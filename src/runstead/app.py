@@ -31,6 +31,7 @@ from runstead.clock import Clock, SystemClock
 from runstead.domain.run import BusyPolicy, Run
 from runstead.engine.engine import Engine
 from runstead.engine.tally import CountedExecutor, CountedTools
+from runstead.engine.traced import Tracing, open_tracing
 from runstead.errors import CannotStart, Unavailable
 from runstead.events.embedded import EmbeddedLog
 from runstead.events.log import EventLog
@@ -52,6 +53,7 @@ from runstead.store.migrate import migrate
 from runstead.store.patient import PatientDatabase
 from runstead.store.sqlite import SqliteDatabase
 from runstead.telemetry import Meter, configure, log
+from runstead.telemetry.without_sdk import load_without_sdk
 from runstead.tools.workshop import open_workshop
 from runstead.ui.pages import Pages
 from runstead.webhooks.deliver import Callbacks
@@ -89,6 +91,7 @@ class Server:
     callbacks: Callbacks
     retention: Retention
     phase: Phase
+    tracing: Tracing
     api: FastAPI
 
 
@@ -112,9 +115,11 @@ def build(
     clock, ids = clock or own, ids or RandomIds()
     gateway = gateway or ProviderGateway(settings, clock)
     patient = PatientDatabase(db)
-    workshop = open_workshop(settings, patient, CountedTools(meter, clock))
-    loop = AgentLoop(patient, gateway, workshop.toolbox, clock, ids)
-    engine = Engine(settings, db, events, clock, ids, CountedExecutor(loop, meter), ground.signals)
+    tracing = open_tracing(settings)
+    workshop = open_workshop(settings, patient, tracing.tools(CountedTools(meter, clock)))
+    loop = AgentLoop(patient, tracing.gateway(gateway, clock), workshop.toolbox, clock, ids)
+    executor = tracing.executor(CountedExecutor(loop, meter))
+    engine = Engine(settings, db, events, clock, ids, executor, ground.signals)
     meter.watch("runstead_leases_held", lambda: engine.owner.held)
     meter.watch("runstead_lease_age_seconds", lambda: engine.owner.lease_age_s)
     phase = Phase()
@@ -133,6 +138,7 @@ def build(
         lambda: phase.stopping,
         end_soon=cancellation.end_soon,
         busy_policy=BusyPolicy(settings.busy_policy),
+        traced=tracing.admission,
     )
     services = Services(
         settings=settings,
@@ -156,6 +162,7 @@ def build(
         callbacks=Callbacks(settings, db, clock, render),
         retention=Retention(settings, db, events, clock, meter),
         phase=phase,
+        tracing=tracing,
         api=api,
     )
 
@@ -171,7 +178,7 @@ def _ground(settings: Settings, meter: Meter) -> _Ground:
     rows: Database = postgres.PostgresDatabase(settings.database, pool_size=settings.database_pool_size)
     if not settings.redis_url:
         return _Ground(rows, shared.SharedLog(rows, encode, None, meter), NoSignals())
-    hot: Any = import_module("runstead.events.hot")
+    hot = load_without_sdk("runstead.events.hot")
     streams = hot.HotStreams(settings.redis_url)
     return _Ground(rows, shared.SharedLog(rows, encode, streams, meter), RedisSignals(streams))
 
@@ -219,6 +226,7 @@ async def working(server: Server) -> AsyncGenerator[Server]:
     finally:
         await services.gateway.close()
         await services.db.close()
+        await server.tracing.close()
 
 
 async def _seal_what_is_open(services: Services) -> None:

@@ -19,7 +19,7 @@ _SECRET_WORDS = ("authorization", "api_key", "password", "secret", "token_value"
 HIDDEN = "…"
 # Keys of providers and our own, whatever stands after "Bearer", and a URL's password.
 _SECRET_SHAPES = re.compile(
-    r"\b(?:sk|pk|rk|gsk|xai|hf)[-_][A-Za-z0-9_\-]{8,}|\bAIza[\w\-]{10,}|(?<=[Bb]earer )[^\s'\"]+|(?<=://)[^/@\s]+(?=@)"
+    r"\b(?:rs|sk|pk|rk|gsk|xai|hf)[-_][A-Za-z0-9_\-]{8,}|\bAIza[\w\-]{10,}|(?<=[Bb]earer )[^\s'\"]+|(?<=://)[^/@\s]+(?=@)"
 )
 # Shorter ones would hide what is no secret.
 KNOWN_CHARS_MIN = 6
