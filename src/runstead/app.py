@@ -31,7 +31,8 @@ from runstead.clock import Clock, SystemClock
 from runstead.domain.approval import ApprovalTerms
 from runstead.domain.run import BusyPolicy, Run
 from runstead.engine.engine import Engine
-from runstead.engine.tally import CountedExecutor
+from runstead.engine.tally import CountedExecutor, CountedTools
+from runstead.engine.traced import Tracing, open_tracing
 from runstead.errors import CannotStart, Unavailable
 from runstead.events.embedded import EmbeddedLog
 from runstead.events.log import EventLog
@@ -56,6 +57,7 @@ from runstead.store.patient import PatientDatabase
 from runstead.store.sqlite import SqliteDatabase
 from runstead.telemetry import Meter, configure, log
 from runstead.tools.inward import Inward
+from runstead.telemetry.without_sdk import load_without_sdk
 from runstead.tools.workshop import open_workshop
 from runstead.ui.pages import Pages
 from runstead.webhooks.deliver import Callbacks
@@ -94,6 +96,7 @@ class Server:
     retention: Retention
     expiry: Expiry
     phase: Phase
+    tracing: Tracing
     api: FastAPI
 
 
@@ -110,21 +113,23 @@ def build(
     settings: Settings, *, gateway: Gateway | None = None, clock: Clock | None = None, ids: Ids | None = None
 ) -> Server:
     """Wire the parts. `gateway`, `clock` and `ids` may be fakes. Call it inside the event loop; the schema must be there."""
-    ground = _ground(settings)
+    meter = Meter()
+    ground = _ground(settings, meter)
     db, events = ground.db, ground.log
     own: Clock = AgreedClock(SystemClock()) if settings.on_postgres else SystemClock()
     clock, ids = clock or own, ids or RandomIds()
     patient = PatientDatabase(db)
-    workshop = open_workshop(settings, patient)
-    brought = OwnProviders(
-        patient, workshop.vault, Inward(settings.provider_allow_hosts, open_here(settings, db)).reach
-    )
+    tracing = open_tracing(settings)
+    workshop = open_workshop(settings, patient, tracing.tools(CountedTools(meter, clock)))
+    inward = Inward(settings.provider_allow_hosts, open_here(settings, db))
+    brought = OwnProviders(patient, workshop.vault, inward.reach)
     gateway = gateway or ProviderGateway(settings, clock, own=brought)
     terms = ApprovalTerms(settings.approval_expires_s, settings.approval_default)
-    loop = AgentLoop(patient, gateway, workshop.toolbox, clock, ids, terms)
-    meter = Meter()
-    engine = Engine(settings, db, events, clock, ids, CountedExecutor(loop, meter), ground.signals)
+    loop = AgentLoop(patient, tracing.gateway(gateway, clock), workshop.toolbox, clock, ids, terms)
+    executor = tracing.executor(CountedExecutor(loop, meter))
+    engine = Engine(settings, db, events, clock, ids, executor, ground.signals)
     meter.watch("runstead_leases_held", lambda: engine.owner.held)
+    meter.watch("runstead_lease_age_seconds", lambda: engine.owner.lease_age_s)
     phase = Phase()
 
     async def render(run: Run) -> bytes:
@@ -141,6 +146,7 @@ def build(
         lambda: phase.stopping,
         end_soon=cancellation.end_soon,
         busy_policy=BusyPolicy(settings.busy_policy),
+        traced=tracing.admission,
     )
     services = Services(
         settings=settings,
@@ -166,6 +172,7 @@ def build(
         retention=Retention(settings, db, events, clock, meter),
         expiry=Expiry(db, clock, admission, terms, settings.reconcile_s),
         phase=phase,
+        tracing=tracing,
         api=api,
     )
 
@@ -182,20 +189,20 @@ def open_here(settings: Settings, db: Database) -> Callable[[], Awaitable[bool]]
     return ask
 
 
-def _ground(settings: Settings) -> _Ground:
+def _ground(settings: Settings, meter: Meter) -> _Ground:
     """SQLite and a log in it; or PostgreSQL, with Redis where it is given. What is not used is not imported."""
     if not settings.on_postgres:
         path = Path(settings.database.removeprefix("sqlite:///"))
         db = SqliteDatabase(path, synchronous=settings.sqlite_synchronous)
-        return _Ground(db, EmbeddedLog(db, encode), NoSignals())
+        return _Ground(db, EmbeddedLog(db, encode, meter), NoSignals())
     postgres: Any = import_module("runstead.store.postgres")
     shared: Any = import_module("runstead.events.shared")
     rows: Database = postgres.PostgresDatabase(settings.database, pool_size=settings.database_pool_size)
     if not settings.redis_url:
-        return _Ground(rows, shared.SharedLog(rows, encode, None), NoSignals())
-    hot: Any = import_module("runstead.events.hot")
+        return _Ground(rows, shared.SharedLog(rows, encode, None, meter), NoSignals())
+    hot = load_without_sdk("runstead.events.hot")
     streams = hot.HotStreams(settings.redis_url)
-    return _Ground(rows, shared.SharedLog(rows, encode, streams), RedisSignals(streams))
+    return _Ground(rows, shared.SharedLog(rows, encode, streams, meter), RedisSignals(streams))
 
 
 async def prepare(server: Server) -> None:
@@ -241,6 +248,7 @@ async def working(server: Server) -> AsyncGenerator[Server]:
     finally:
         await services.gateway.close()
         await services.db.close()
+        await server.tracing.close()
 
 
 async def _seal_what_is_open(services: Services) -> None:
@@ -288,7 +296,7 @@ OnReady = Callable[[Server], Coroutine[None, None, None]]
 
 def serve(settings: Settings, on_ready: OnReady | None = None) -> int:
     """Serve until SIGTERM or SIGINT; gives the exit code. Raises `CannotStart` with one sentence that says what to do."""
-    configure(settings.log_level, as_json=settings.log_json)
+    configure(settings.log_level, as_json=settings.log_json, secrets=settings.secrets())
     if settings.redis_url and not settings.on_postgres:
         raise CannotStart(
             "RUNSTEAD_REDIS_URL (or LETTA_REDIS_HOST) is for several processes, and those share a PostgreSQL:"

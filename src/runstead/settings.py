@@ -126,6 +126,15 @@ class Settings:
     callback_attempts_max: int = 8
     log_level: str = "WARNING"
     log_json: bool = False
+    traces: bool = False
+    trace_content: bool = False
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret among the settings, so that it can be hidden wherever it turns up."""
+        keys = [self.server_password, self.secrets_key, *(each.api_key for each in self.providers)]
+        if self.search is not None:
+            keys.append(self.search.api_key)
+        return tuple(key.reveal() for key in keys if key is not None)
 
     @property
     def database(self) -> str:
@@ -218,6 +227,7 @@ def from_environment(environ: Mapping[str, str] | None = None, **given: object) 
     if values.get("role") == "worker":
         # Nobody needs to find it: whoever asks for its health names the port.
         values.setdefault("port", 0)
+    values.setdefault("traces", _wants_traces(env))
     values["providers"] = _providers(env)
     values["search"] = _search(env)
     return _checked(Settings(**values))  # type: ignore[arg-type]
@@ -240,6 +250,16 @@ def _checked(settings: Settings) -> Settings:
             " one process on SQLite needs no other."
         )
     return settings
+
+
+def _wants_traces(env: Mapping[str, str]) -> bool:
+    """Whether OpenTelemetry's own variables say where traces go, and do not say that there shall be none."""
+    if (
+        env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+        or env.get("OTEL_TRACES_EXPORTER") == "none"
+    ):
+        return False
+    return bool(env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
 
 
 def child_environment(**settings: str) -> dict[str, str]:

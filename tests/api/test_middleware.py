@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
+from structlog.testing import capture_logs
 from tests.api.conftest import Api, Serving
 
 from runstead.api.middleware import Edge
@@ -33,19 +33,19 @@ async def test_bodies_over_the_limit_are_refused_declared_or_not(serving: Servin
         await api.block("small", "x" * 500)
 
 
-async def test_what_nobody_expected_is_a_plain_500_and_a_traceback_in_the_log(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_what_nobody_expected_is_a_plain_500_and_a_traceback_in_the_log() -> None:
     async def broken(scope: Scope, receive: Receive, send: Send) -> None:
         raise RuntimeError("secret of the house")
 
     transport = httpx.ASGITransport(app=Edge(broken, 1000))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        with caplog.at_level(logging.ERROR):
+        with capture_logs() as logged:
             answer = await client.get("/v1/agents/")
     assert answer.status_code == 500
     assert answer.json() == {"detail": "An internal server error occurred"}
-    assert "secret of the house" in caplog.text
+    (line,) = logged
+    assert (line["event"], line["log_level"], line["path"]) == ("request failed", "error", "/v1/agents/")
+    assert line["exc_info"]
 
 
 async def test_a_failure_in_mid_answer_breaks_the_answer() -> None:

@@ -26,6 +26,7 @@ from runstead.runs.admit import NewRun
 from runstead.runs.wait import Outcome, outcome
 from runstead.store import messages
 from runstead.store.messages import MessageFilter, MessagePage
+from runstead.telemetry.traces import traceparent_of
 
 _UNITS_S = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 
@@ -66,6 +67,7 @@ async def new_run(
         idempotency_key=sending.key,
         body=await sending.request.body() if sending.key else b"",
         busy_policy=body.busy_policy,
+        traceparent=traceparent_of(sending.request.headers.get("traceparent")),
     )
 
 

@@ -6,7 +6,6 @@ into a plain 500 with the traceback in the log. It knows nothing of any route.
 
 from __future__ import annotations
 
-import logging
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
@@ -15,10 +14,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from runstead.api.problems import UNEXPECTED, problem
 from runstead.api.router import Json
 from runstead.errors import TooLarge
+from runstead.telemetry import log
 
 _LATEST = "/latest/"
 _DIGITS_MAX = 20
-_LOG = logging.getLogger("runstead.api")
+_log = log("api")
 
 
 class Edge:
@@ -43,7 +43,7 @@ class Edge:
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except Exception:  # the end of the request: a 500 where nothing was sent yet, else a broken body
-            _LOG.exception("%s %s failed", scope["method"], path)
+            _log.exception("request failed", method=scope["method"], path=path)
             if exchange.started:
                 raise
             await Json(UNEXPECTED, HTTPStatus.INTERNAL_SERVER_ERROR)(scope, receive, send)

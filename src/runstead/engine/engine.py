@@ -12,7 +12,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from runstead.clock import Clock
@@ -28,6 +27,7 @@ from runstead.store import runs
 from runstead.store.agreed_clock import AgreedClock
 from runstead.store.database import Database
 from runstead.telemetry import log
+from runstead.telemetry.without_sdk import load_without_sdk
 
 if TYPE_CHECKING:
     from docket import Docket
@@ -83,7 +83,7 @@ class Engine:
 
     async def run(self) -> None:
         """Work until `shut_down` is called, then let go of everything in order."""
-        docket = await asyncio.to_thread(import_module, "docket")
+        docket = await asyncio.to_thread(load_without_sdk, "docket")
         async with asyncio.TaskGroup() as group:
             self._group = group
             queueing = group.create_task(self._queue_for_ever(docket))

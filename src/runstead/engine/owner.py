@@ -68,6 +68,7 @@ class Owner:
         self._taken = 0
         self._free = asyncio.Condition()
         self._holds: dict[RunId, Hold] = {}
+        self._renewed_ns = 0
         self._ended: list[RunId] = []
         self._stopping = False
         self._idle = asyncio.Event()
@@ -77,6 +78,11 @@ class Owner:
     def held(self) -> int:
         """How many runs are being worked on."""
         return len(self._holds)
+
+    @property
+    def lease_age_s(self) -> float:
+        """Seconds since the leases were last renewed; 0 where there is none."""
+        return (self._clock.monotonic_ns() - self._renewed_ns) / 1e9 if self._holds else 0.0
 
     @property
     def places(self) -> int:
@@ -135,6 +141,8 @@ class Owner:
             return None
         if (before := self._holds.get(run_id)) is not None:
             before.interrupt(Interrupt.LOST)
+        if not self._holds:
+            self._renewed_ns = self._clock.monotonic_ns()
         self._holds[run_id] = hold
         self._idle.clear()
         if self._stopping:
@@ -164,8 +172,10 @@ class Owner:
         if not self._holds:
             return
         until = self._clock.now() + timedelta(seconds=self._lease_s)
+        asked_ns = self._clock.monotonic_ns()
         before = dict(self._holds)
         mine = await self._db.write(runs.renew_leases, self.name, list(before), until)
+        self._renewed_ns = asked_ns
         for run_id, hold in before.items():
             if self._holds.get(run_id) is not hold:
                 continue

@@ -19,13 +19,14 @@ from runstead.store import commit as commits
 from runstead.store import events as rows
 from runstead.store.commit import Claim
 from runstead.store.database import Database
+from runstead.telemetry import Meter
 
 
 class EmbeddedJournal(Pen):
     """A pen whose events go to the store alone, in the order in which they are handed to it."""
 
     def __init__(self, log: EmbeddedLog, claim: Claim, tape: Tape) -> None:
-        super().__init__(log.encode, claim.run, tape, log.flush_soon)
+        super().__init__(log.encode, claim.run, tape, log.flush_soon, log.meter)
         self._log = log
 
     async def commit(self, change: Change) -> None:
@@ -66,8 +67,8 @@ class EmbeddedJournal(Pen):
 class EmbeddedLog(StoredLog):
     """Every run's events in the store's database."""
 
-    def __init__(self, db: Database, encode: Encoder) -> None:
-        super().__init__(db, encode)
+    def __init__(self, db: Database, encode: Encoder, meter: Meter | None = None) -> None:
+        super().__init__(db, encode, meter)
         self._dirty: dict[Pen, None] = {}
         self._flush: asyncio.Task[None] | None = None
         self._broken: asyncio.Event | None = None

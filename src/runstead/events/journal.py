@@ -20,7 +20,7 @@ from runstead.events.log import Encoder, Entry
 from runstead.events.tape import Tape
 from runstead.ids import RunId
 from runstead.store import events as rows
-from runstead.telemetry import log
+from runstead.telemetry import Meter, log
 
 PENDING_ENTRIES_MAX = 1000
 # How long a commit is tried again while the store cannot be reached; then the run is left to who claims it next.
@@ -34,7 +34,9 @@ _log = log("events")
 class Pen(ABC):
     """One run's numbers, and its events that are not in the store yet."""
 
-    def __init__(self, encode: Encoder, run: Run, tape: Tape, dirty: Callable[[Pen], None]) -> None:
+    def __init__(
+        self, encode: Encoder, run: Run, tape: Tape, dirty: Callable[[Pen], None], meter: Meter
+    ) -> None:
         self.run = run
         self.tape = tape
         self.last_seq = run.last_seq
@@ -48,6 +50,10 @@ class Pen(ABC):
         self._encode_event = encode
         self._dirty = dirty
         self._room: asyncio.Event | None = None
+        self._meter = meter
+        # One event at a time is timed; 0: none is on its way.
+        self._timed_seq = 0
+        self._timed_at_s = 0.0
 
     @property
     def run_id(self) -> RunId:
@@ -76,6 +82,8 @@ class Pen(ABC):
         if (entry := self.encode(event, self.last_seq + 1)) is not None:
             self.tail.append(entry)
             self.last_seq = entry.seq
+            if not self._timed_seq:
+                self._timed_seq, self._timed_at_s = entry.seq, asyncio.get_running_loop().time()
             self._dirty(self)
 
     @abstractmethod
@@ -122,6 +130,10 @@ class Pen(ABC):
         self.hot_seq = hot_seq if hot_seq is not None else self.hot_seq
         if fresh := self.between(before, self.durable_seq):
             self.tape.publish(fresh)
+        if 0 < self._timed_seq <= self.durable_seq:
+            lag_s = asyncio.get_running_loop().time() - self._timed_at_s
+            self._meter.observe("runstead_tail_lag_seconds", lag_s)
+            self._timed_seq = 0
         if self._room is not None and self.pending <= PENDING_ENTRIES_MAX:
             self._room.set()
             self._room = None

@@ -30,7 +30,7 @@ from runstead.store import commit as commits
 from runstead.store import events as rows
 from runstead.store.commit import RESERVED_AHEAD, Claim
 from runstead.store.database import Database
-from runstead.telemetry import log
+from runstead.telemetry import Meter, log
 
 if TYPE_CHECKING:
     from runstead.events.hot import HotStreams
@@ -48,7 +48,7 @@ class SharedJournal(Pen):
     """A pen whose events go to Redis and to the store."""
 
     def __init__(self, log_: SharedLog, claim: Claim, tape: Tape) -> None:
-        super().__init__(log_.encode, claim.run, tape, log_.flush_soon)
+        super().__init__(log_.encode, claim.run, tape, log_.flush_soon, log_.meter)
         self.reserved_seq = claim.run.reserved_seq
         self.hot_id = claim.run.hot_id
         self.opened = False
@@ -103,8 +103,10 @@ class SharedJournal(Pen):
 class SharedLog(StoredLog):
     """Every run's events, for any number of processes. `hot` None: there is no Redis."""
 
-    def __init__(self, db: Database, encode: Encoder, hot: HotStreams | None) -> None:
-        super().__init__(db, encode)
+    def __init__(
+        self, db: Database, encode: Encoder, hot: HotStreams | None, meter: Meter | None = None
+    ) -> None:
+        super().__init__(db, encode, meter)
         self._hot = hot
         self._follower = Follower(db, hot)
         self._pens: dict[RunId, SharedJournal] = {}

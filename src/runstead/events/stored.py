@@ -16,6 +16,7 @@ from runstead.ids import RunId
 from runstead.store import events as rows
 from runstead.store import runs
 from runstead.store.database import Database
+from runstead.telemetry import Meter
 
 ANNOUNCED_MAX = 1000
 
@@ -23,9 +24,10 @@ ANNOUNCED_MAX = 1000
 class StoredLog:
     """Every run's events, read by memory first and by the store's rows where memory does not reach."""
 
-    def __init__(self, db: Database, encode: Encoder) -> None:
+    def __init__(self, db: Database, encode: Encoder, meter: Meter | None = None) -> None:
         self.db = db
         self.encode = encode
+        self.meter = meter or Meter()
         self._tapes: WeakValueDictionary[RunId, Tape] = WeakValueDictionary()
         self._announced: dict[RunId, Tape] = {}
         self._released = False

@@ -24,6 +24,7 @@ from runstead.loop.answer import Answer
 from runstead.loop.context import request_of, tokens_of_request
 from runstead.loop.hold import Interrupt, Interrupted
 from runstead.loop.turn import Turn
+from runstead.telemetry.traces import traced_step
 from runstead.tools.registry import Toolbox
 
 ROOM_EVERY_PIECES = 64
@@ -92,6 +93,7 @@ class Stepper:
             model_endpoint=info.base_url if info else None,
             attempt=run.epoch,
         )
+        step = traced_step(step, turn.agent)
         base = Message(
             id=attempt_message_id(run.id, run.epoch, run.step_count),
             user_id=run.user_id,

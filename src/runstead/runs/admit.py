@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
@@ -64,7 +65,10 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """What a client asks for. `body` is what an idempotency key stands for; `busy_policy` None is the server's."""
+    """What a client asks for. `body` is what an idempotency key stands for; `busy_policy` None is the server's.
+
+    `traceparent` is the caller's place in a trace, if it has one.
+    """
 
     user: User
     agent_id: str
@@ -77,6 +81,7 @@ class NewRun:
     idempotency_key: str | None = None
     body: bytes = b""
     busy_policy: BusyPolicy | None = None
+    traceparent: str | None = None
 
     @property
     def lane(self) -> str:
@@ -93,7 +98,10 @@ class _Admitted:
 
 
 class Admission:
-    """Makes runs. `stopping` says whether the server takes no more work; `busy_policy` holds where a request names none."""
+    """Makes runs. `stopping` says whether the server takes no more work; `busy_policy` holds where a request names none.
+
+    `traced` is around each admission, and gives the run with its place in a trace.
+    """
 
     def __init__(
         self,
@@ -107,6 +115,7 @@ class Admission:
         *,
         end_soon: EndSoon,
         busy_policy: BusyPolicy = BusyPolicy.WAIT,
+        traced: Callable[[Run], AbstractContextManager[Run]] = nullcontext,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -117,6 +126,7 @@ class Admission:
         self._stopping = stopping
         self._end_soon = end_soon
         self._busy_policy = busy_policy
+        self._traced = traced
 
     async def admit(self, new: NewRun) -> Run:
         """The run of this request: a new one, or the one that its key made before.
@@ -135,7 +145,10 @@ class Admission:
         if len(new.idempotency_key or "") > KEY_CHARS_MAX:
             raise Invalid(f"An Idempotency-Key may have at most {KEY_CHARS_MAX} characters.")
         new = replace(new, busy_policy=new.busy_policy or self._busy_policy)
-        run = self._run(new)
+        with self._traced(self._run(new)) as run:
+            return await self._admitted(new, run)
+
+    async def _admitted(self, new: NewRun, run: Run) -> Run:
         first = self._first(run)
         inputs = tuple(self._message(run, given) for given in new.inputs)
         try:
@@ -198,7 +211,7 @@ class Admission:
             updated_at=now,
             conversation_id=new.conversation_id,
             background=new.background,
-            request=new.request,
+            request=replace(new.request, traceparent=new.traceparent) if new.traceparent else new.request,
             metadata=metadata,
             last_seq=1,
             callback_url=new.callback_url,

@@ -403,7 +403,8 @@ def _request(text: str) -> RunRequest:
         document["client_tools"] = tuple(ToolSpec(**tool) for tool in document["client_tools"])
     if document.get("include_types") is not None:
         document["include_types"] = tuple(document["include_types"])
-    return RunRequest(**document)
+    # A newer release, which serves beside this one for a while, may say more.
+    return RunRequest(**{name: value for name, value in document.items() if name in RunRequest.__slots__})
 
 
 def run_of(row: Sequence[Any]) -> Run:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, exists, func, select, text
+from sqlalchemy import Connection, bindparam, exists, func, or_, select, text
 
 from runstead.domain.run import RunStatus
 from runstead.store.codec import to_us
@@ -29,6 +29,13 @@ _BY_STATUS = select(runs.c.status, func.count()).where(ACTIVE_ONLY).group_by(run
 _WAITING = select(func.count(), func.min(runs.c.created_at)).where(
     ACTIVE_ONLY, runs.c.status == RunStatus.CREATED.value, _WAITS
 )
+_OVER = func.coalesce(runs.c.lease_until, 0) < bindparam("now_us")
+_DUE = select(func.count(), func.min(runs.c.updated_at)).where(
+    ACTIVE_ONLY, or_(runs.c.owner.is_(None), _OVER), or_(~_WAITS, runs.c.cancel_requested_at.is_not(None))
+)
+_OVERDUE = select(func.count(), func.min(runs.c.lease_until)).where(
+    ACTIVE_ONLY, runs.c.owner.is_not(None), _OVER
+)
 _UNPACKED = select(func.count(), func.coalesce(func.sum(func.length(events.c.body)), 0)).where(
     events.c.run_id.in_(select(runs.c.id).where(ACTIVE_ONLY))
 )
@@ -41,6 +48,10 @@ class Sizes:
     active: Mapping[str, int]
     waiting: int
     oldest_waiting_s: float
+    due: int
+    oldest_due_s: float
+    overdue: int
+    oldest_overdue_s: float
     unpacked_rows: int
     unpacked_bytes: int
     outbox_due: int
@@ -51,14 +62,21 @@ class Sizes:
 
 def measure(conn: Connection, now: datetime) -> Sizes:
     """All sizes, in one snapshot."""
-    waiting, oldest_us = conn.execute(_WAITING).one()
+    now_us = to_us(now)
+    waiting, waiting_since_us = conn.execute(_WAITING).one()
+    due_runs, due_since_us = conn.execute(_DUE, {"now_us": now_us}).one()
+    overdue, overdue_since_us = conn.execute(_OVERDUE, {"now_us": now_us}).one()
     unpacked_rows, unpacked_bytes = conn.execute(_UNPACKED).one()
-    due = select(func.count()).where(outbox.c.done_at.is_(None), outbox.c.due_at <= to_us(now))
+    due = select(func.count()).where(outbox.c.done_at.is_(None), outbox.c.due_at <= now_us)
     postgres = conn.dialect.name == "postgresql"
     return Sizes(
         active={str(status): int(count) for status, count in conn.execute(_BY_STATUS)},
         waiting=int(waiting),
-        oldest_waiting_s=0.0 if oldest_us is None else max(0.0, (to_us(now) - int(oldest_us)) / 1e6),
+        oldest_waiting_s=_since_s(waiting_since_us, now_us),
+        due=int(due_runs),
+        oldest_due_s=_since_s(due_since_us, now_us),
+        overdue=int(overdue),
+        oldest_overdue_s=_since_s(overdue_since_us, now_us),
         unpacked_rows=int(unpacked_rows),
         unpacked_bytes=int(unpacked_bytes),
         outbox_due=int(conn.scalar(due) or 0),
@@ -71,6 +89,10 @@ def measure(conn: Connection, now: datetime) -> Sizes:
 _DATABASE_SQLITE = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
 _DATABASE_POSTGRES = "SELECT pg_database_size(current_database())"
 _EVENTS_POSTGRES = "SELECT pg_total_relation_size('events')"
+
+
+def _since_s(then_us: int | None, now_us: int) -> float:
+    return 0.0 if then_us is None else max(0.0, (now_us - int(then_us)) / 1e6)
 
 
 def _number(conn: Connection, query: str) -> int:

@@ -7,10 +7,10 @@ its return. A failure inside a tool is an outcome too: the model reads it and go
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import orjson
 
@@ -67,6 +67,17 @@ class StoredToolRunner(Protocol):
 Runners = Mapping[str, StoredToolRunner]
 
 
+# Sees each call while it is made, and changes nothing of it: the call, what kind of tool it is (the name of one that ships,
+# else CUSTOM_TOOL or UNKNOWN_TOOL), and what makes it.
+ToolWatch = Callable[[ToolCall, str, Coroutine[Any, Any, ToolOutcome]], Coroutine[Any, Any, ToolOutcome]]
+CUSTOM_TOOL, UNKNOWN_TOOL = "custom", "unknown"
+
+
+async def unwatched(_call: ToolCall, _kind: str, made: Coroutine[Any, Any, ToolOutcome]) -> ToolOutcome:
+    """Make the call."""
+    return await made
+
+
 class Toolbox:
     """The tools of this server: those that ship, and runners for those that actors made, by `tool_type`."""
 
@@ -77,11 +88,13 @@ class Toolbox:
         *,
         timeout_s: float,
         runners: Runners | None = None,
+        watch: ToolWatch = unwatched,
     ) -> None:
         self._db = db
         self._tools = {tool.spec.name: tool for tool in tools}
         self._runners = runners or {}
         self._timeout_s = timeout_s
+        self._watch = watch
 
     @property
     def shipped(self) -> frozenset[str]:
@@ -104,6 +117,10 @@ class Toolbox:
     async def run(self, call: ToolCall, context: ToolContext) -> ToolOutcome:
         """Run one call to its outcome, whatever it is; only cancellation comes out as an exception."""
         spec = self._spec(call.name, context.stored) if call.name in context.agent.tools else None
+        kind = UNKNOWN_TOOL if spec is None else call.name if call.name in self._tools else CUSTOM_TOOL
+        return await self._watch(call, kind, self._made(call, context, spec))
+
+    async def _made(self, call: ToolCall, context: ToolContext, spec: ToolSpec | None) -> ToolOutcome:
         if spec is None:
             there = (name for name in context.agent.tools if self._spec(name, context.stored) is not None)
             known = ", ".join(there) or "none"

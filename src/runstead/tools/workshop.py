@@ -15,7 +15,7 @@ from runstead.store.vault import Vault
 from runstead.tools.custom import CustomTools
 from runstead.tools.mcp.servers import McpServers
 from runstead.tools.packages import Packages
-from runstead.tools.registry import Runners, Toolbox
+from runstead.tools.registry import Runners, Toolbox, ToolWatch, unwatched
 from runstead.tools.sandbox import Sandbox
 from runstead.tools.shipped import shipped_tools
 
@@ -31,13 +31,17 @@ class Workshop:
     mcp: McpServers
 
 
-def open_workshop(settings: Settings, db: Database) -> Workshop:
-    """Put the parts together. Nothing is started."""
+def open_workshop(settings: Settings, db: Database, watch: ToolWatch = unwatched) -> Workshop:
+    """Put the parts together. Nothing is started. `watch` sees every call."""
     sandbox, vault = Sandbox(settings), Vault(settings)
     custom = CustomTools(db, sandbox, Packages(settings), vault, timeout_s=settings.tool_timeout_s)
     mcp = McpServers(db, vault, settings)
     runners: Runners = {CUSTOM: custom, EXTERNAL_MCP: mcp}
     toolbox = Toolbox(
-        db, shipped_tools(settings, sandbox), timeout_s=settings.tool_timeout_s, runners=runners
+        db,
+        shipped_tools(settings, sandbox),
+        timeout_s=settings.tool_timeout_s,
+        runners=runners,
+        watch=watch,
     )
     return Workshop(toolbox, custom, sandbox, vault, mcp)

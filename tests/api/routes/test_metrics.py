@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import orjson
 from prometheus_client.parser import text_string_to_metric_families
 from tests.api.conftest import Serving
 from tests.runs.line import Held, held, saying, sent
@@ -15,10 +16,10 @@ from tests.world import World, wait_until, world
 
 from runstead.clock import ManualClock
 from runstead.errors import ModelError, ModelErrorKind
-from runstead.llm.scripted import Cue, ScriptedGateway, says
+from runstead.llm.scripted import Cue, ScriptedGateway, calls, says
 from runstead.llm.types import ModelRequest
 from runstead.settings import Secret, Settings
-from runstead.telemetry import METRICS, MetricKind
+from runstead.telemetry.metrics import METRICS, MetricKind
 
 Numbers = dict[tuple[str, str], float]
 
@@ -45,7 +46,12 @@ async def test_every_metric_is_told(tmp_path: Path) -> None:
             assert f"# HELP {metric.name} {metric.help}" in answer.text
         numbers = await scraped(w)
         empty = {metric.name for metric in METRICS if not any(name == metric.name for name, _ in numbers)}
-        assert {"runstead_model_errors_total", "runstead_time_to_first_token_seconds"} == empty
+        assert {
+            "runstead_model_errors_total",
+            "runstead_tool_errors_total",
+            *(metric.name for metric in METRICS if metric.kind is MetricKind.HISTOGRAM),
+        } == empty
+        assert 0 == numbers["runstead_tail_lag_seconds_count", ""]
 
 
 async def test_lines_and_leases_are_counted(tmp_path: Path) -> None:
@@ -125,6 +131,48 @@ async def test_ends_and_failures_are_counted_by_kind(tmp_path: Path) -> None:
         assert 2 == numbers["runstead_swept_runs_total", ""]
         assert 2 <= numbers["runstead_swept_rows_total", ""]
         assert numbers["runstead_store_bytes", ""] > 4096
+
+
+async def test_tools_are_timed_and_their_failures_counted(tmp_path: Path) -> None:
+    """Those that ship by their names; a name that is no tool's is nobody's series."""
+    insert = {"label": "human", "new_string": "More."}
+    turns: list[list[Cue]] = [
+        calls(("memory_insert", orjson.dumps(insert).decode()), ("nonsense", "{}")),
+        says("done"),
+    ]
+    async with world(tmp_path, ScriptedGateway(turns)) as w:
+        agent = await w.agent(tools=["memory_insert"], include_base_tools=False)
+        await w.stream(agent, "go")
+        numbers = await scraped(w)
+        assert 1 == numbers["runstead_tool_seconds_count", "memory_insert"]
+        assert 1 == numbers["runstead_tool_seconds_count", "unknown"]
+        assert 1 == numbers["runstead_tool_errors_total", "unknown"]
+        assert ("runstead_tool_errors_total", "memory_insert") not in numbers
+        assert 1 <= numbers["runstead_tail_lag_seconds_count", ""], "what is streamed is timed"
+
+
+async def test_the_ages_of_the_queue_and_of_leases(tmp_path: Path) -> None:
+    """What nobody works on, a lease that is over, and for how long."""
+    clock, model = ManualClock(), Held()
+    # Nobody looks for work while the clock is put forward: only then is there something to see.
+    settings = Settings(drain_s=0.0, reconcile_s=3600, lease_s=3600)
+    async with world(tmp_path, model.gateway, settings=settings, clock=clock) as w:
+        agent = await w.agent()
+        await held(w, model, agent)
+        numbers = await scraped(w)
+        assert (0, 0) == (numbers["runstead_runs_due", ""], numbers["runstead_leases_overdue", ""])
+        clock.advance(3600 + 9)
+        numbers = await scraped(w)
+        assert (1, 9) == (
+            numbers["runstead_leases_overdue", ""],
+            numbers["runstead_leases_overdue_oldest_seconds", ""],
+        )
+        assert 1 == numbers["runstead_runs_due", ""]
+        assert 3609 == numbers["runstead_runs_due_oldest_seconds", ""]
+        assert 3609 == numbers["runstead_lease_age_seconds", ""]
+        model.go.set()
+        await wait_until(lambda: w.server.engine.owner.held == 0, "the last lease's end")
+        assert 0 == (await scraped(w))["runstead_lease_age_seconds", ""]
 
 
 async def test_numbers_need_a_key_where_all_else_does(serving: Serving) -> None:

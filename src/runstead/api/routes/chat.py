@@ -14,6 +14,7 @@ from runstead.api.wire.chat import ChatRequest, ChatState, Pieces, chat_state
 from runstead.domain.run import RunRequest, RunType
 from runstead.runs.admit import NewRun
 from runstead.runs.wait import outcome
+from runstead.telemetry.traces import traceparent_of
 
 router = v1_router("chat")
 
@@ -36,6 +37,7 @@ async def create_chat_completion(
         request=RunRequest(stream_tokens=bool(body.stream)),
         idempotency_key=idempotency_key,
         body=await request.body() if idempotency_key else b"",
+        traceparent=traceparent_of(request.headers.get("traceparent")),
     )
     run = await parts.admission.admit(new)
     if body.stream:

@@ -18,7 +18,7 @@ from runstead.api.auth import Parts, principal
 from runstead.api.router import Route, answers
 from runstead.store import sizes
 from runstead.store.sizes import Sizes
-from runstead.telemetry import BUCKETS_S, METRICS, Metric, MetricKind, Timings
+from runstead.telemetry.metrics import METRICS, Metric, MetricKind, Timings
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric as Family
@@ -50,6 +50,10 @@ def of_sizes(found: Sizes) -> dict[str, Mapping[str, float]]:
         "runstead_runs_active": {"created": 0, "running": 0, **found.active},
         "runstead_runs_waiting": {"": found.waiting},
         "runstead_runs_waiting_oldest_seconds": {"": found.oldest_waiting_s},
+        "runstead_runs_due": {"": found.due},
+        "runstead_runs_due_oldest_seconds": {"": found.oldest_due_s},
+        "runstead_leases_overdue": {"": found.overdue},
+        "runstead_leases_overdue_oldest_seconds": {"": found.oldest_overdue_s},
         "runstead_event_rows": {"total": found.rows["events"], "unpacked": found.unpacked_rows},
         "runstead_event_bytes": event_bytes,
         "runstead_store_bytes": {"": found.store_bytes},
@@ -63,7 +67,7 @@ def of_sizes(found: Sizes) -> dict[str, Mapping[str, float]]:
 class _Collected:
     """The numbers of one scrape, as the library wants them."""
 
-    def __init__(self, core: Any, values: Values, timings: Mapping[str, Timings]) -> None:
+    def __init__(self, core: Any, values: Values, timings: Mapping[str, Mapping[str, Timings]]) -> None:
         self._core = core
         self._values = values
         self._timings = timings
@@ -84,9 +88,11 @@ class _Collected:
             family.add_metric([] if metric.label is None else [label], value)
         return cast("Family", family)
 
-    def _histogram(self, metric: Metric, timings: Timings) -> Family:
-        bounds = [*(f"{bound:g}" for bound in BUCKETS_S), "+Inf"]
-        buckets = list(zip(bounds, accumulate(timings.counts), strict=True))
-        family = self._core.HistogramMetricFamily(metric.name, metric.help)
-        family.add_metric([], buckets, timings.sum_s)
+    def _histogram(self, metric: Metric, series: Mapping[str, Timings]) -> Family:
+        bounds = [*(f"{bound:g}" for bound in metric.bounds_s), "+Inf"]
+        labels = [] if metric.label is None else [metric.label]
+        family = self._core.HistogramMetricFamily(metric.name, metric.help, labels=labels)
+        for label, timings in series.items():
+            buckets = list(zip(bounds, accumulate(timings.counts), strict=True))
+            family.add_metric([label] if labels else [], buckets, timings.sum_s)
         return cast("Family", family)

@@ -1,7 +1,4 @@
-"""What a server tells of itself: logs, and the numbers of `GET /metrics`.
-
-Logs are structured, one line an event, bound to a run's id where there is one, and never with a secret in them. `log(name)`
-is cheap and may be called at import; nothing is printed but through `configure`, which a server calls once.
+"""The numbers of `GET /metrics`: what they are called, what they mean, and a place to count them.
 
 `METRICS` is every number's name and meaning. A `Meter` counts what happens in this process: a dictionary, no library, so
 that counting costs nothing worth counting. Numbers of the store are read by who answers a scrape, not counted here.
@@ -9,63 +6,10 @@ that counting costs nothing worth counting. Numbers of the store are read by who
 
 from __future__ import annotations
 
-import logging
-import sys
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, cast
-
-import structlog
-
-_SECRET_WORDS = ("authorization", "api_key", "password", "secret", "token_value")
-HIDDEN = "…"
-
-
-def log(name: str) -> structlog.typing.FilteringBoundLogger:
-    """The logger of one part."""
-    return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(part=name))
-
-
-def configure(level: str, *, as_json: bool) -> None:
-    """Write logs from `level` on to standard error, for people or as JSON lines.
-
-    Raises `ValueError` for an unknown level.
-    """
-    number = logging.getLevelNamesMapping().get(level.upper())
-    if number is None:
-        raise ValueError(f"There is no log level {level!r}; use DEBUG, INFO, WARNING or ERROR.")
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if as_json
-        # A traceback with the values of its variables would show secrets.
-        else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
-    )
-    processors: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso"),
-        hide_secrets,
-    ]
-    if as_json:
-        processors.append(structlog.processors.format_exc_info)
-    structlog.configure(
-        processors=[*processors, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-
-
-def hide_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Put an ellipsis in the place of every value whose name says that it is secret."""
-    for key in event:
-        if any(word in key.lower() for word in _SECRET_WORDS):
-            event[key] = HIDDEN
-    return event
 
 
 class MetricKind(StrEnum):
@@ -76,15 +20,24 @@ class MetricKind(StrEnum):
     HISTOGRAM = "histogram"  # how often something took how long
 
 
+BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+# What should be over before anybody notices.
+QUICK_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One number's name, kind and meaning. `label` tells its series apart; those of `values` are there from the start."""
+    """One number's name, kind and meaning. `label` tells its series apart; those of `values` are there from the start.
+
+    `bounds_s` are the upper bounds of a histogram's buckets, in seconds.
+    """
 
     name: str
     kind: MetricKind
     help: str
     label: str | None = None
     values: tuple[str, ...] = ()
+    bounds_s: tuple[float, ...] = BUCKETS_S
 
 
 _G, _C, _H = MetricKind.GAUGE, MetricKind.COUNTER, MetricKind.HISTOGRAM
@@ -94,6 +47,12 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("runstead_runs_waiting", _G, "Runs that have not begun because others of their lane are ahead."),
     Metric("runstead_runs_waiting_oldest_seconds", _G, "Age of the oldest of these; 0 where there is none."),
+    Metric("runstead_runs_due", _G, "Runs that could be worked on now and that no living process owns."),
+    Metric(
+        "runstead_runs_due_oldest_seconds",
+        _G,
+        "Since the oldest of these was last written; 0 where there is none.",
+    ),
     Metric(
         "runstead_runs_finished_total",
         _C,
@@ -107,7 +66,35 @@ METRICS: tuple[Metric, ...] = (
         _H,
         "From a run's beginning to the first thing its model said; counted at the run's end.",
     ),
+    Metric(
+        "runstead_tail_lag_seconds",
+        _H,
+        "From an event's making until it is kept and readers may have it; a sample of the events that are streamed.",
+        bounds_s=QUICK_BUCKETS_S,
+    ),
+    Metric(
+        "runstead_tool_seconds",
+        _H,
+        "How long calls of tools took. Tools that do not ship are `custom`, names that are no tool's `unknown`.",
+        "tool",
+    ),
+    Metric("runstead_tool_errors_total", _C, "Calls of tools whose return was an error.", "tool"),
     Metric("runstead_leases_held", _G, "Runs that this process owns."),
+    Metric(
+        "runstead_lease_age_seconds",
+        _G,
+        "Since this process's leases were last renewed; 0 where it has none. Beyond `RUNSTEAD_LEASE_S` they are over.",
+    ),
+    Metric(
+        "runstead_leases_overdue",
+        _G,
+        "Runs of this store whose owner's lease is over and that nobody took yet.",
+    ),
+    Metric(
+        "runstead_leases_overdue_oldest_seconds",
+        _G,
+        "For how long the oldest of these has been over; 0 where there is none.",
+    ),
     Metric("runstead_streams_open", _G, "Responses of this process that follow a run."),
     Metric("runstead_log_size", _G, "The event log's own memory.", "what"),
     Metric(
@@ -135,7 +122,6 @@ METRICS: tuple[Metric, ...] = (
     Metric("runstead_swept_callbacks_total", _C, "Done callbacks that this process forgot."),
 )
 _KNOWN = {metric.name: metric for metric in METRICS}
-BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 # Gauges that are moved up and down where things begin and end; the others are read when they are asked for.
 LEVELS = ("runstead_streams_open",)
 # A label's values are few and our own; what would be more than this is counted as "other".
@@ -144,10 +130,19 @@ SERIES_MAX = 50
 
 @dataclass(slots=True)
 class Timings:
-    """How often something took how long: `counts` per bucket of `BUCKETS_S` and beyond the last, and the sum in seconds."""
+    """How often something took how long: `counts` per bucket of `bounds_s` and beyond the last, and the sum in seconds."""
 
-    counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
+    bounds_s: tuple[float, ...]
+    counts: list[int] = field(init=False)
     sum_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.counts = [0] * (len(self.bounds_s) + 1)
+
+    def note(self, seconds: float) -> None:
+        """Count one."""
+        self.counts[bisect_left(self.bounds_s, seconds)] += 1
+        self.sum_s += seconds
 
 
 class Meter:
@@ -161,20 +156,25 @@ class Meter:
         }
         self._levels: dict[str, float] = dict.fromkeys(LEVELS, 0.0)
         self._watched: dict[str, Callable[[], float]] = {}
-        self._timings = {m.name: Timings() for m in METRICS if m.kind is MetricKind.HISTOGRAM}
+        self._timings: dict[str, dict[str, Timings]] = {
+            metric.name: {} if metric.label else {"": Timings(metric.bounds_s)}
+            for metric in METRICS
+            if metric.kind is MetricKind.HISTOGRAM
+        }
 
     def add(self, name: str, amount: float = 1, label: str = "") -> None:
         """Count on. `label` is the value of the metric's label, where it has one."""
         series = self._values[name]
-        if label not in series and len(series) >= SERIES_MAX:
-            label = "other"
+        label = _bounded(series, label)
         series[label] = series.get(label, 0.0) + amount
 
-    def observe(self, name: str, seconds: float) -> None:
+    def observe(self, name: str, seconds: float, label: str = "") -> None:
         """Note how long something took."""
-        timings = self._timings[name]
-        timings.counts[bisect_left(BUCKETS_S, seconds)] += 1
-        timings.sum_s += seconds
+        series = self._timings[name]
+        label = _bounded(series, label)
+        if label not in series:
+            series[label] = Timings(_KNOWN[name].bounds_s)
+        series[label].note(seconds)
 
     def move(self, name: str, by: float) -> None:
         """Move one of `LEVELS` up or down."""
@@ -190,9 +190,14 @@ class Meter:
         read = {name: {"": value()} for name, value in self._watched.items()}
         return self._values | {name: {"": level} for name, level in self._levels.items()} | read
 
-    def timings(self) -> Mapping[str, Timings]:
-        """All histograms."""
+    def timings(self) -> Mapping[str, Mapping[str, Timings]]:
+        """All histograms: per name, per value of its label."""
         return self._timings
+
+
+def _bounded(series: Mapping[str, object], label: str) -> str:
+    """The label, or "other" where there are as many as there may be."""
+    return label if label in series or len(series) < SERIES_MAX else "other"
 
 
 def metrics_table() -> str:

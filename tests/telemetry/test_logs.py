@@ -1,33 +1,26 @@
-"""Logs: what is written, for whom, and what never is. And the numbers: what they are called, and that they are counted."""
+"""Logs: what is written, for whom, and what never is."""
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 
-from runstead.telemetry import (
-    HIDDEN,
-    METRICS,
-    SERIES_MAX,
-    Meter,
-    MetricKind,
-    configure,
-    hide_secrets,
-    log,
-    metrics_table,
-)
+from runstead.telemetry.logs import HIDDEN, Hiding, configure, log
 
 
 @pytest.fixture(autouse=True)
 def as_it_was() -> Iterator[None]:
     """Configuration is the process's: leave it as it was."""
+    root = logging.getLogger()
+    before = list(root.handlers)
     yield
     structlog.reset_defaults()
+    root.handlers = before
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -65,7 +58,47 @@ def test_below_the_level_nothing_is_written(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize("name", ["api_key", "OPENAI_API_KEY", "Authorization", "server_password"])
 def test_values_that_are_called_secret_are_hidden(name: str) -> None:
     """Whoever logs a secret by mistake logs an ellipsis."""
-    assert hide_secrets(None, "info", {"event": "x", name: "sk-1"}) == {"event": "x", name: HIDDEN}
+    assert Hiding()(None, "info", {"event": "x", name: "sk-1"}) == {"event": "x", name: HIDDEN}
+    deep = {"event": "x", "of": [{name: "sk-1", "n": 1}]}
+    assert Hiding()(None, "info", deep) == {"event": "x", "of": [{name: HIDDEN, "n": 1}]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "key sk-abcdef0123456789 refused",
+        "key rs-abcdef0123456789 revoked",
+        "Bearer canary-token-1 is unknown",
+        "postgresql://runstead:hunter22@db/x is away",
+        "the password is correct-horse!",
+    ],
+)
+def test_what_looks_like_a_secret_or_is_known_as_one_is_hidden_wherever_it_stands(text: str) -> None:
+    """In the text of an event, in any value, in an error."""
+    hiding = Hiding(["correct-horse!", "x"])
+    found = hiding(None, "info", {"event": text, "error": ValueError(text), "tries": 2})
+    said = " ".join(map(str, found.values()))
+    for secret in ("-abcdef", "canary", "hunter22", "correct-horse"):
+        assert secret not in said
+    assert HIDDEN in said
+    assert found["tries"] == 2
+
+
+def test_what_libraries_log_comes_out_the_same_way(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line of JSON with the library's name, the run's id, and no secret; below a warning nothing."""
+    configure("INFO", as_json=True, secrets=["known-to-be-one"])
+    library = logging.getLogger("some.library")
+    with structlog.contextvars.bound_contextvars(run_id="run-1"):
+        library.info("chatter")
+        library.warning("refused %s", "known-to-be-one")
+        try:
+            raise ValueError("with known-to-be-one in it")
+        except ValueError:
+            library.exception("broke")
+
+    refused, broke = lines(capsys)
+    assert (refused["event"], refused["part"], refused["run_id"]) == ("refused …", "some.library", "run-1")
+    assert "ValueError: with … in it" in broke["exception"]
 
 
 @pytest.mark.parametrize("as_json", [True, False])
@@ -87,43 +120,3 @@ def test_an_unknown_level_is_refused() -> None:
     """With the levels there are."""
     with pytest.raises(ValueError, match="use DEBUG, INFO, WARNING or ERROR"):
         configure("LOUD", as_json=True)
-
-
-def test_the_table_in_the_docs_is_the_metrics() -> None:
-    """docs/metrics.md holds the table that `METRICS` gives now."""
-    assert metrics_table() in (Path(__file__).parents[1] / "docs" / "metrics.md").read_text()
-
-
-def test_names_of_metrics_are_one_kind_each() -> None:
-    """No name twice; counters end in `_total`, and nothing else does."""
-    assert len({metric.name for metric in METRICS}) == len(METRICS)
-    for metric in METRICS:
-        assert metric.name.startswith("runstead_")
-        assert metric.name.endswith("_total") is (metric.kind is MetricKind.COUNTER)
-
-
-def test_a_meter_counts_by_label_and_within_limits() -> None:
-    """Series that are known are there from the start; more than there may be are counted together."""
-    meter = Meter()
-    assert meter.values()["runstead_runs_finished_total"] == {"completed": 0, "failed": 0, "cancelled": 0}
-    for n in range(SERIES_MAX + 3):
-        meter.add("runstead_model_errors_total", label=f"kind-{n}")
-    series = meter.values()["runstead_model_errors_total"]
-    assert len(series) == SERIES_MAX + 1
-    assert series["other"] == 3
-    meter.move("runstead_streams_open", 2)
-    meter.watch("runstead_leases_held", lambda: 5)
-    assert meter.values()["runstead_streams_open"][""] == 2
-    assert meter.values()["runstead_leases_held"][""] == 5
-    with pytest.raises(KeyError):
-        meter.add("runstead_unknown_total")
-
-
-def test_a_time_falls_into_its_bucket() -> None:
-    """At a bound it is within; beyond the last it is counted too."""
-    meter = Meter()
-    for seconds in (0.05, 0.051, 1000):
-        meter.observe("runstead_time_to_first_token_seconds", seconds)
-    timings = meter.timings()["runstead_time_to_first_token_seconds"]
-    assert timings.counts[0] == timings.counts[1] == timings.counts[-1] == 1
-    assert sum(timings.counts) == 3
