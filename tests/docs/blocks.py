@@ -1,7 +1,7 @@
 """The code blocks of the documents: where each stands, what language it is, and why one does not run where it cannot.
 
-A block that cannot run here has a comment before it that readers do not see: `<!-- not run: the reason -->`. Blocks are found
-by a parser of Markdown, so what is found is what is shown.
+A block that cannot run here has a comment before it that readers do not see: `<!-- not run: the reason -->`. Blocks are
+found by a parser of Markdown, so what is found is what is shown.
 """
 
 from __future__ import annotations

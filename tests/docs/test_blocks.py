@@ -1,4 +1,4 @@
-"""Every code block of every page works: commands and Python run against a real server, files are read by a parser of their kind.
+"""Every code block of every page works: commands and Python run against a real server, files are read by their parsers.
 
 What cannot run says why in the page, and there are few of these.
 """

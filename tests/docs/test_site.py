@@ -100,7 +100,7 @@ def test_a_browser_asks_one_server_only(site: Path) -> None:
 
 
 def test_lists_are_lists(documents: dict[Path, LexborHTMLParser], site: Path) -> None:
-    """The site's Markdown wants an empty line before a list and a table; the repository's readers do not see the difference."""
+    """The site's Markdown wants an empty line before a list and a table; the repository's readers see no difference."""
     faults = [
         f"{page.relative_to(site)}: {paragraph.text()[:80]}"
         for page, parsed in documents.items()
