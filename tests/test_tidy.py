@@ -73,7 +73,9 @@ def hold(faults: list[str], mend: str) -> None:
     assert not faults, "\n".join([mend, *faults])
 
 
-EVERY_FILE = (*python_files("src"), *python_files("tests"), *python_files("benchmarks"))
+EVERY_FILE = tuple(
+    path for folder in ("src", "tests", "benchmarks", "website") for path in python_files(folder)
+)
 
 
 def test_files_are_short() -> None:

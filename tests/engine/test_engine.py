@@ -14,6 +14,7 @@ from tests.world import Place, wait_for, wait_until, world
 
 from runstead.domain.run import RunStatus
 from runstead.domain.run_machine import Claimed
+from runstead.engine.engine import end
 from runstead.ids import RunId
 from runstead.llm.scripted import ScriptedGateway, says
 from runstead.runs.admit import Dispatch
@@ -150,3 +151,25 @@ async def test_deleting_a_run_ends_it_first(tmp_path: Path, place: Place) -> Non
         await w.get(f"/v1/runs/{run_id}", 404)
         history = await w.get(f"/v1/agents/{agent}/messages")
         assert "go" in [message.get("content") for message in history]
+
+
+async def test_a_chore_that_misses_a_cancel_is_asked_again() -> None:
+    """A client of Redis that is stopped while it connects takes the cancel for a timeout, and goes on listening."""
+    begun = asyncio.Event()
+    missed: list[str] = []
+
+    async def listen() -> None:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            missed.append("one")
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(listen())
+    await begun.wait()
+
+    await end({task})
+
+    assert ["one"] == missed
+    assert task.cancelled()

@@ -44,6 +44,7 @@ OWN_RUNS_FIRST = 50
 DELIVERY_S = 1.0
 QUEUE_RETRY_S = 1.0
 QUEUE_CLOSE_S = 3.0
+ASK_AGAIN_S = 0.5
 # After the store was away, owners renew what they have before anybody takes it from them.
 GRACE_S = 2.0
 
@@ -102,8 +103,7 @@ class Engine:
             self.drained.set()
             queueing.cancel()
             await asyncio.wait({queueing}, timeout=QUEUE_CLOSE_S)
-            for task in (queueing, *chores):
-                task.cancel()
+            await end({queueing, *chores})
 
     async def dispatch(self, run_id: RunId) -> None:
         """Say that a run has work. Runs that come while a delivery is being made go out together in the next one."""
@@ -256,3 +256,11 @@ class Engine:
                 _log.error("chore failed", chore=repr(chore), exc_info=error)
                 await asyncio.sleep(QUEUE_RETRY_S / 2)
             await asyncio.sleep(seconds)
+
+
+async def end(tasks: set[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they are over. A cancel may get lost: a library that is just connecting takes it for a timeout."""
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        _, tasks = await asyncio.wait(tasks, timeout=ASK_AGAIN_S)
