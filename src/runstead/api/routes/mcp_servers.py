@@ -37,7 +37,7 @@ from runstead.errors import Invalid, NotFound, RunsteadError
 from runstead.ids import McpServerId, ToolId, UserId
 from runstead.store import mcp_servers as store
 from runstead.store import tools as tool_store
-from runstead.store.mcp_servers import ToolOffer, Synced
+from runstead.store.mcp_servers import Synced, ToolOffer
 from runstead.telemetry import log
 from runstead.tools.catalog import BUILTINS
 from runstead.tools.mcp.failure import McpFailure

@@ -28,6 +28,7 @@ from runstead.api.wire.tools import (
     ToolUpdate,
     as_created,
     builtin_state,
+    changed_external,
     changed_tool,
     fitness,
     new_tool,
@@ -35,6 +36,7 @@ from runstead.api.wire.tools import (
     stored_state,
 )
 from runstead.domain.event import Head, ToolReturned
+from runstead.domain.mcp_server import EXTERNAL_MCP
 from runstead.domain.message import ToolReturn
 from runstead.domain.stored_tool import StoredTool
 from runstead.domain.tool import ToolOutcome
@@ -225,10 +227,12 @@ async def modify_tool(tool_id: ToolPath, body: ToolUpdate, caller: Caller, parts
     before = await parts.db.read(store.find_tool, caller.user.id, tool_id)
     if before is None:
         raise no_tool(tool_id)
-    wanted = await made_tool(parts, caller.user.id, as_created(before, body))
-    after = await parts.db.write(
-        agent_tools.change_tool, caller.user.id, tool_id, partial(changed_tool, wanted=wanted, body=body)
-    )
+    if before.tool_type == EXTERNAL_MCP:
+        change = partial(changed_external, body=body)
+    else:
+        wanted = await made_tool(parts, caller.user.id, as_created(before, body))
+        change = partial(changed_tool, wanted=wanted, body=body)
+    after = await parts.db.write(agent_tools.change_tool, caller.user.id, tool_id, change)
     if after is None:
         raise no_tool(tool_id)
     return Json(stored_state(after))

@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 
 from runstead.api.wire.blocks import Tags
 from runstead.api.wire.documents import Document
+from runstead.domain.mcp_server import ORIGIN
 from runstead.domain.stored_tool import Requirement, StoredTool
 from runstead.domain.tool import DEFAULT_RETURN_LIMIT_CHARS, ToolSpec
 from runstead.errors import Invalid
@@ -254,6 +255,29 @@ def changed_tool(tool: StoredTool, wanted: StoredTool, body: ToolUpdate) -> Stor
     metadata = tool.metadata if body.metadata_ is None else body.metadata_
     return replace(
         wanted, id=tool.id, created_at=tool.created_at, tool_type=tool.tool_type, metadata=metadata
+    )
+
+
+def changed_external(tool: StoredTool, body: ToolUpdate) -> StoredTool:
+    """A tool of an MCP server's as a change wants it. Raises `Invalid` for what its server says."""
+    given = set(body.model_dump(exclude_none=True))
+    said = given - {
+        "tags", "return_char_limit", "default_requires_approval", "enable_parallel_execution", "metadata_",
+    }  # fmt: skip
+    if said:
+        raise Invalid(
+            f"{tool.name} is what its MCP server says: {', '.join(sorted(said))} cannot be changed here. A refresh of the"
+            " server brings it up to date."
+        )
+    approval, parallel = body.default_requires_approval, body.enable_parallel_execution
+    metadata = tool.metadata if body.metadata_ is None else {**body.metadata_, ORIGIN: tool.metadata[ORIGIN]}
+    return replace(
+        tool,
+        tags=tool.tags if body.tags is None else tuple(dict.fromkeys(body.tags)),
+        return_limit_chars=body.return_char_limit or tool.return_limit_chars,
+        default_requires_approval=tool.default_requires_approval if approval is None else approval,
+        parallel=tool.parallel if parallel is None else parallel,
+        metadata=metadata,
     )
 
 
