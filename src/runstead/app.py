@@ -120,8 +120,7 @@ def build(
     loop = AgentLoop(patient, tracing.gateway(gateway, clock), workshop.toolbox, clock, ids)
     executor = tracing.executor(CountedExecutor(loop, meter))
     engine = Engine(settings, db, events, clock, ids, executor, ground.signals)
-    meter.watch("runstead_leases_held", lambda: engine.owner.held)
-    meter.watch("runstead_lease_age_seconds", lambda: engine.owner.lease_age_s)
+    _watch(meter, engine)
     phase = Phase()
 
     async def render(run: Run) -> bytes:
@@ -165,6 +164,12 @@ def build(
         tracing=tracing,
         api=api,
     )
+
+
+def _watch(meter: Meter, engine: Engine) -> None:
+    """Gauges that are read when they are asked for."""
+    meter.watch("runstead_leases_held", lambda: engine.owner.held)
+    meter.watch("runstead_lease_age_seconds", lambda: engine.owner.lease_age_s)
 
 
 def _ground(settings: Settings, meter: Meter) -> _Ground:
