@@ -128,8 +128,7 @@ def build(
     loop = AgentLoop(patient, tracing.gateway(gateway, clock), workshop.toolbox, clock, ids, terms)
     executor = tracing.executor(CountedExecutor(loop, meter))
     engine = Engine(settings, db, events, clock, ids, executor, ground.signals)
-    meter.watch("runstead_leases_held", lambda: engine.owner.held)
-    meter.watch("runstead_lease_age_seconds", lambda: engine.owner.lease_age_s)
+    _watch(meter, engine)
     phase = Phase()
 
     async def render(run: Run) -> bytes:
@@ -187,6 +186,12 @@ def open_here(settings: Settings, db: Database) -> Callable[[], Awaitable[bool]]
         return not await db.read(keys.any_keys)
 
     return ask
+
+
+def _watch(meter: Meter, engine: Engine) -> None:
+    """Gauges that are read when they are asked for."""
+    meter.watch("runstead_leases_held", lambda: engine.owner.held)
+    meter.watch("runstead_lease_age_seconds", lambda: engine.owner.lease_age_s)
 
 
 def _ground(settings: Settings, meter: Meter) -> _Ground:

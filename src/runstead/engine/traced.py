@@ -82,7 +82,7 @@ class TracedExecutor:
                 await self._executor.execute(hold)
         except (StaleEpoch, Unavailable):  # another one goes on with it
             raise
-        except Exception as error:
+        except Exception as error:  # it is the owner's to handle; the span says its type
             broke = error
             raise
         finally:

@@ -29,7 +29,8 @@ QUICK_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 class Metric:
     """One number's name, kind and meaning. `label` tells its series apart; those of `values` are there from the start.
 
-    `bounds_s` are the upper bounds of a histogram's buckets, in seconds.
+    `of_store`: every process of one store tells the same number; else it is the process's own. `bounds_s` are the upper
+    bounds of a histogram's buckets, in seconds.
     """
 
     name: str
@@ -37,21 +38,43 @@ class Metric:
     help: str
     label: str | None = None
     values: tuple[str, ...] = ()
+    of_store: bool = False
     bounds_s: tuple[float, ...] = BUCKETS_S
 
 
 _G, _C, _H = MetricKind.GAUGE, MetricKind.COUNTER, MetricKind.HISTOGRAM
 METRICS: tuple[Metric, ...] = (
     Metric(
-        "runstead_runs_active", _G, "Runs of this store that are not over.", "status", ("created", "running")
+        "runstead_runs_active",
+        _G,
+        "Runs of this store that are not over.",
+        "status",
+        ("created", "running"),
+        of_store=True,
     ),
-    Metric("runstead_runs_waiting", _G, "Runs that have not begun because others of their lane are ahead."),
-    Metric("runstead_runs_waiting_oldest_seconds", _G, "Age of the oldest of these; 0 where there is none."),
-    Metric("runstead_runs_due", _G, "Runs that could be worked on now and that no living process owns."),
+    Metric(
+        "runstead_runs_waiting",
+        _G,
+        "Runs that have not begun because others of their lane are ahead.",
+        of_store=True,
+    ),
+    Metric(
+        "runstead_runs_waiting_oldest_seconds",
+        _G,
+        "Age of the oldest of these; 0 where there is none.",
+        of_store=True,
+    ),
+    Metric(
+        "runstead_runs_due",
+        _G,
+        "Runs that could be worked on now and that no living process owns.",
+        of_store=True,
+    ),
     Metric(
         "runstead_runs_due_oldest_seconds",
         _G,
         "Since the oldest of these was last written; 0 where there is none.",
+        of_store=True,
     ),
     Metric(
         "runstead_runs_finished_total",
@@ -89,11 +112,13 @@ METRICS: tuple[Metric, ...] = (
         "runstead_leases_overdue",
         _G,
         "Runs of this store whose owner's lease is over and that nobody took yet.",
+        of_store=True,
     ),
     Metric(
         "runstead_leases_overdue_oldest_seconds",
         _G,
         "For how long the oldest of these has been over; 0 where there is none.",
+        of_store=True,
     ),
     Metric("runstead_streams_open", _G, "Responses of this process that follow a run."),
     Metric("runstead_log_size", _G, "The event log's own memory.", "what"),
@@ -103,6 +128,7 @@ METRICS: tuple[Metric, ...] = (
         "Rows of the event log: all (an estimate), and those of runs that are not over.",
         "part",
         ("total", "unpacked"),
+        of_store=True,
     ),
     Metric(
         "runstead_event_bytes",
@@ -110,12 +136,15 @@ METRICS: tuple[Metric, ...] = (
         "Bytes of the event log: all with its index (PostgreSQL only), and those of runs that are not over.",
         "part",
         ("unpacked",),
+        of_store=True,
     ),
-    Metric("runstead_store_bytes", _G, "Bytes of the whole database, free pages included."),
-    Metric("runstead_messages", _G, "Stored messages (an estimate)."),
-    Metric("runstead_steps", _G, "Stored steps (an estimate)."),
-    Metric("runstead_idempotency_keys", _G, "Idempotency keys that are remembered (an estimate)."),
-    Metric("runstead_outbox_due", _G, "Callbacks that should have been tried by now."),
+    Metric("runstead_store_bytes", _G, "Bytes of the whole database, free pages included.", of_store=True),
+    Metric("runstead_messages", _G, "Stored messages (an estimate).", of_store=True),
+    Metric("runstead_steps", _G, "Stored steps (an estimate).", of_store=True),
+    Metric(
+        "runstead_idempotency_keys", _G, "Idempotency keys that are remembered (an estimate).", of_store=True
+    ),
+    Metric("runstead_outbox_due", _G, "Callbacks that should have been tried by now.", of_store=True),
     Metric("runstead_swept_runs_total", _C, "Runs whose events this process deleted after their retention."),
     Metric("runstead_swept_rows_total", _C, "Rows of events that this process deleted."),
     Metric("runstead_swept_keys_total", _C, "Idempotency keys that this process forgot."),
@@ -202,9 +231,11 @@ def _bounded(series: Mapping[str, object], label: str) -> str:
 
 def metrics_table() -> str:
     """The table of `docs/metrics.md`."""
-    rows = ["| metric | kind | label | meaning |", "|---|---|---|---|"]
+    rows = ["| metric | kind | of | label | meaning |", "|---|---|---|---|---|"]
     for metric in METRICS:
         label = "" if metric.label is None else f"`{metric.label}`"
         label += f": {', '.join(metric.values)}" if metric.values else ""
-        rows.append(f"| `{metric.name}` | {metric.kind} | {label} | {metric.help} |")
+        rows.append(
+            f"| `{metric.name}` | {metric.kind} | {'store' if metric.of_store else 'process'} | {label} | {metric.help} |"
+        )
     return "\n".join(rows) + "\n"

@@ -77,7 +77,7 @@ class Spans:
         place = _traceparent(span.get_span_context())
         try:
             yield replace(run, request=replace(run.request, traceparent=place))
-        except Exception as error:
+        except Exception as error:  # the request's answer; the span says its type
             _fail(span, type(error).__name__)
             raise
         finally:

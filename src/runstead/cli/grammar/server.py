@@ -1,4 +1,4 @@
-"""The commands of a server: serve, demo, openapi, version."""
+"""The commands of a server: serve, demo, openapi, dashboard, version."""
 
 from __future__ import annotations
 
@@ -22,6 +22,16 @@ def add(commands: Commands) -> None:
         examples=("runstead openapi --out openapi.json",),
     )
     document.add_argument(
+        "--out", type=Path, metavar="FILE", help="write it to this file (default: standard output)"
+    )
+    drawn = commands.add(
+        "dashboard",
+        "runstead.cli.dashboard",
+        "write a dashboard for Grafana",
+        "Write a dashboard over the numbers of GET /metrics as JSON, for Grafana's import. Starts no server.",
+        examples=("runstead dashboard --out grafana.json",),
+    )
+    drawn.add_argument(
         "--out", type=Path, metavar="FILE", help="write it to this file (default: standard output)"
     )
     version = commands.add(
