@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import MISSING, Field, fields
-
-from website.setting_words import FOR_CLIENTS, WORDS
 
 from runstead import settings
 from runstead.settings import Settings
+from website.setting_words import FOR_CLIENTS, WORDS
 
 _HEAD = """# Settings
 
@@ -19,6 +19,7 @@ environment, then the default. A value that cannot be read ends the start with a
 """
 _UNITS = {"_s": "seconds", "_mb": "MiB", "_bytes_max": "bytes", "_max": "number", "_size": "number"}
 _WHOLE = {"int": "number", "bool": "truth", "Path": "folder", "float": "number"}
+_SPOKEN = {"anthropic": "Messages", "google": "Gemini", "chat": "Chat Completions"}
 
 
 def page() -> str:
@@ -63,22 +64,25 @@ def _unit(each: Field[object]) -> str:
 def _providers() -> list[str]:
     lines = [
         "## Providers of models\n",
-        "A hosted provider is there when its key is set, a local one when its base URL is. With none of them the only model is",
-        "`runstead/demo`. Handles are `provider/model`.\n",
+        "A hosted provider is there when its key is set, a local one when its base URL is. With none of them the only model",
+        "is `runstead/demo`. Handles are `provider/model`.\n",
         "| provider | key | base URL | speaks |",
         "|---|---|---|---|",
-        "| `openai` | `OPENAI_API_KEY` | `OPENAI_BASE_URL` or `OPENAI_API_BASE`; then any server that speaks Chat Completions"
-        " | Responses; Chat Completions with a base URL |",
+        "| `openai` | `OPENAI_API_KEY` | `OPENAI_BASE_URL` or `OPENAI_API_BASE`: any server that speaks"
+        " Chat Completions | Responses; Chat Completions with a base URL |",
     ]
-    spoken = {"anthropic": "Messages", "google": "Gemini", "chat": "Chat Completions"}
-    for name, kind, url, _default_url, key in settings._PROVIDERS:
-        keys = f"`{key}` or `GOOGLE_API_KEY`" if name == "google" else f"`{key}`"
-        lines.append(f"| `{name}` | {keys} | `{url}` | {spoken[kind]} |")
-    lines += [
-        f"| `{name}` | `{key}`, where it wants one | `{url}` | Chat Completions |"
-        for name, url, key in settings._LOCAL
-    ]
+    for hosted in (*settings._PROVIDERS, *settings._LOCAL):
+        name, kind = hosted[0], hosted[1] if hosted in settings._PROVIDERS else "chat"
+        keys = [word for word in hosted if word.endswith("_KEY")]
+        keys += ["GOOGLE_API_KEY"] if name == "google" else []
+        bases = [word for word in hosted if re.fullmatch(r"[A-Z_]+_(URL|BASE)", word)]
+        needed = "" if hosted in settings._PROVIDERS else ", where it wants one"
+        lines.append(f"| `{name}` | {_or(keys)}{needed} | {_or(bases)} | {_SPOKEN[kind]} |")
     return [*lines, ""]
+
+
+def _or(names: list[str]) -> str:
+    return " or ".join(f"`{name}`" for name in names)
 
 
 def _search() -> list[str]:

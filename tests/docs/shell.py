@@ -20,7 +20,7 @@ from pathlib import Path
 from tests.docs.blocks import Block
 from tests.serving import until
 
-PAGE_S = 50.0
+PAGE_S = 180.0
 END_S = 20.0
 _KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR")
 _PROGRAM = """#!/usr/bin/env bash
@@ -40,6 +40,10 @@ done
 cat "$PAGE/server.log" >&2
 exit 1
 """
+# Nobody else shall reach a server of a test; and the server that agents are moved from is played by the page's own.
+_OF_ANY_PAGE = {"0.0.0.0": "127.0.0.1", "letta.example": "127.0.0.1"}
+# As `set -e`, but a reader who leaves a stream early (`curl … | sed 20q`) has done nothing wrong.
+_STOP = "trap 'code=$?; case $code in 23|141) ;; *) exit $code ;; esac' ERR"
 
 
 class Failed(AssertionError):
@@ -57,8 +61,8 @@ class Reader:
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def own(self, code: str) -> str:
-        """A block's text with the reader's own places. Nobody else shall reach a server of a test."""
-        for given, mine in {"8283": str(self.port), "0.0.0.0": "127.0.0.1", **self.instead}.items():
+        """A block's text with the reader's own places."""
+        for given, mine in {"8283": str(self.port), **_OF_ANY_PAGE, **self.instead}.items():
             code = code.replace(given, mine)
         return code
 
@@ -101,7 +105,7 @@ def _furnish(folder: Path) -> None:
 
 
 def _script(blocks: Sequence[Block], reader: Reader) -> str:
-    lines = ["set -eo pipefail"]
+    lines = ["set -o pipefail", _STOP]
     for number, block in enumerate(blocks):
         lines.append(f"echo {shlex.quote('### ' + block.place)}")
         code = reader.own(block.code)
