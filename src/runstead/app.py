@@ -36,9 +36,11 @@ from runstead.events.embedded import EmbeddedLog
 from runstead.events.log import EventLog
 from runstead.events.signals import NoSignals, RedisSignals, Signals
 from runstead.ids import Ids, RandomIds
+from runstead.llm.embeddings import ProviderEmbedder
 from runstead.llm.gateway import ProviderGateway
 from runstead.llm.types import Gateway
 from runstead.loop.loop import AgentLoop
+from runstead.memory.embedding import Embedding
 from runstead.retention import Retention
 from runstead.runs.admit import Admission
 from runstead.runs.cancel import Cancellation
@@ -88,6 +90,8 @@ class Server:
     engine: Engine
     callbacks: Callbacks
     retention: Retention
+    embedder: ProviderEmbedder
+    embedding: Embedding
     phase: Phase
     api: FastAPI
 
@@ -111,7 +115,8 @@ def build(
     clock, ids = clock or own, ids or RandomIds()
     gateway = gateway or ProviderGateway(settings, clock)
     patient = PatientDatabase(db)
-    workshop = open_workshop(settings, patient)
+    embedder = ProviderEmbedder(settings)
+    workshop = open_workshop(settings, patient, embedder)
     loop = AgentLoop(patient, gateway, workshop.toolbox, clock, ids)
     meter = Meter()
     engine = Engine(settings, db, events, clock, ids, CountedExecutor(loop, meter), ground.signals)
@@ -154,6 +159,8 @@ def build(
         engine=engine,
         callbacks=Callbacks(settings, db, clock, render),
         retention=Retention(settings, db, events, clock, meter),
+        embedder=embedder,
+        embedding=Embedding(db, workshop.memory, clock),
         phase=phase,
         api=api,
     )
@@ -216,6 +223,7 @@ async def working(server: Server) -> AsyncGenerator[Server]:
                 await services.log.close()
                 logging.cancel()
     finally:
+        server.embedder.close()
         await services.gateway.close()
         await services.db.close()
 
@@ -236,7 +244,7 @@ def _chores(server: Server) -> Sequence[Coroutine[None, None, None]]:
     always = (server.services.cancellation.run(),)
     if not server.services.settings.works:
         return always
-    return (*always, server.callbacks.run(), server.retention.run())
+    return (*always, server.callbacks.run(), server.retention.run(), server.embedding.run())
 
 
 async def drain(server: Server) -> None:

@@ -14,6 +14,14 @@ from runstead.ids import Ids
 from runstead.llm.types import Delta, EmbeddingInfo, ModelInfo, ModelRequest
 from runstead.settings import ProviderSettings
 
+# Other names under which clients of the API know a provider.
+SAME_PROVIDERS = {
+    "openai": "openai-proxy",
+    "openai-proxy": "openai",
+    "google_ai": "google",
+    "lmstudio_openai": "lmstudio",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:

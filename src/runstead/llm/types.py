@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from runstead.domain.agent import ModelSettings
+from runstead.domain.embedding import EmbeddingInfo as EmbeddingInfo
 from runstead.domain.message import Message
 from runstead.domain.step import Usage
 from runstead.domain.tool import ToolSpec
@@ -83,17 +84,6 @@ class ModelInfo:
     output_tokens_max: int | None = None
     images: bool = False
     demo: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddingInfo:
-    """A model that turns text into a vector."""
-
-    handle: str
-    provider: str
-    name: str
-    base_url: str | None = None
-    dimensions: int = 1536
 
 
 class Gateway(Protocol):

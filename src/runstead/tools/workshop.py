@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runstead.domain.stored_tool import CUSTOM
+from runstead.memory.archival import ArchivalMemory
+from runstead.memory.embedder import Embedder
 from runstead.settings import Settings
 from runstead.store.database import Database
 from runstead.store.vault import Vault
@@ -20,20 +22,23 @@ from runstead.tools.shipped import shipped_tools
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """The parts. `toolbox` runs what agents call; `custom` runs user code for who asks for it directly."""
+    """The parts. `toolbox` runs what agents call; `custom` runs user code for who asks for it directly; `memory`
+    is what routes search too, so that they find what the tool finds.
+    """
 
     toolbox: Toolbox
     custom: CustomTools
     sandbox: Sandbox
     vault: Vault
+    memory: ArchivalMemory
 
 
-def open_workshop(settings: Settings, db: Database) -> Workshop:
-    """Put the parts together. Nothing is started."""
+def open_workshop(settings: Settings, db: Database, embedder: Embedder | None = None) -> Workshop:
+    """Put the parts together. Nothing is started. Without an embedder, archival memory is found by its words."""
     sandbox, vault = Sandbox(settings), Vault(settings)
+    memory = ArchivalMemory(embedder, default=settings.embedding_model or None)
     custom = CustomTools(db, sandbox, Packages(settings), vault, timeout_s=settings.tool_timeout_s)
     runners: Runners = {CUSTOM: custom}
-    toolbox = Toolbox(
-        db, shipped_tools(settings, sandbox), timeout_s=settings.tool_timeout_s, runners=runners
-    )
-    return Workshop(toolbox, custom, sandbox, vault)
+    shipped = shipped_tools(settings, sandbox, memory)
+    toolbox = Toolbox(db, shipped, timeout_s=settings.tool_timeout_s, runners=runners)
+    return Workshop(toolbox, custom, sandbox, vault, memory)
