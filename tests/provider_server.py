@@ -93,6 +93,15 @@ class Asked:
     gone: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+COLOURS = (("red", "crimson", "scarlet"), ("blue", "azure", "navy"), ("green", "olive", "emerald"))
+
+
+def embed_colours(text: str) -> list[float]:
+    """A vector of a length other than 1, in which colours of one kind are one direction whatever they are called."""
+    words = text.casefold().split()
+    return [0.25, *(2.0 * sum(word in kind for word in words) for kind in COLOURS)]
+
+
 class HungUpError(Exception):
     """The caller closed the connection."""
 
@@ -110,6 +119,7 @@ class ProviderServer:
         self.key: str | None = None
         self.asked: list[Asked] = []
         self.connections = 0
+        self.embed = embed_colours
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._left = asyncio.Event()
@@ -125,6 +135,23 @@ class ProviderServer:
     def base_url(self, kind: str) -> str:
         """The base URL for a provider of that kind (`settings.ProviderSettings.kind`)."""
         return f"http://127.0.0.1:{self.port}{DIALECTS[kind].prefix}"
+
+    def embedded(self, asked: Asked) -> tuple[int, bytes]:
+        """Status and body for texts that shall become vectors; `embed` may refuse one by raising `ValueError`."""
+        google = "requests" in asked.body
+        texts = (
+            [each["content"]["parts"][0]["text"] for each in asked.body["requests"]]
+            if google
+            else asked.body["input"]
+        )
+        try:
+            vectors = [self.embed(text) for text in texts]
+        except ValueError as error:
+            return 400, json.dumps({"error": {"message": str(error)}}).encode()
+        if google:
+            return 200, json.dumps({"embeddings": [{"values": each} for each in vectors]}).encode()
+        rows = [{"index": number, "embedding": each} for number, each in enumerate(vectors)]
+        return 200, json.dumps({"object": "list", "data": rows[::-1]}).encode()
 
     @property
     def questions(self) -> list[Asked]:
@@ -198,6 +225,10 @@ class ProviderServer:
             return True
         if asked.method == "GET":
             _send(writer, 200, json.dumps(dialect.models(self.models)).encode())
+            return True
+        if asked.path.endswith(("/embeddings", ":batchEmbedContents")):
+            _send(writer, *self.embedded(asked))
+            asked.finished = True
             return True
         script = self.answers.popleft() if self.answers else Answer(*_echo(dialect, asked.body))
         if isinstance(script, Refusal):

@@ -38,10 +38,12 @@ from runstead.events.embedded import EmbeddedLog
 from runstead.events.log import EventLog
 from runstead.events.signals import NoSignals, RedisSignals, Signals
 from runstead.ids import Ids, RandomIds
+from runstead.llm.embeddings import ProviderEmbedder
 from runstead.llm.gateway import ProviderGateway
 from runstead.llm.own_providers import OwnProviders
 from runstead.llm.types import Gateway
 from runstead.loop.loop import AgentLoop
+from runstead.memory.embedding import Embedding
 from runstead.retention import Retention
 from runstead.runs.admit import Admission
 from runstead.runs.cancel import Cancellation
@@ -95,6 +97,8 @@ class Server:
     callbacks: Callbacks
     retention: Retention
     expiry: Expiry
+    embedder: ProviderEmbedder
+    embedding: Embedding
     phase: Phase
     tracing: Tracing
     api: FastAPI
@@ -120,7 +124,8 @@ def build(
     clock, ids = clock or own, ids or RandomIds()
     patient = PatientDatabase(db)
     tracing = open_tracing(settings)
-    workshop = open_workshop(settings, patient, tracing.tools(CountedTools(meter, clock)))
+    embedder = ProviderEmbedder(settings)
+    workshop = open_workshop(settings, patient, embedder, tracing.tools(CountedTools(meter, clock)))
     inward = Inward(settings.provider_allow_hosts, open_here(settings, db))
     brought = OwnProviders(patient, workshop.vault, inward.reach)
     gateway = gateway or ProviderGateway(settings, clock, own=brought)
@@ -170,6 +175,8 @@ def build(
         callbacks=Callbacks(settings, db, clock, render),
         retention=Retention(settings, db, events, clock, meter),
         expiry=Expiry(db, clock, admission, terms, settings.reconcile_s),
+        embedder=embedder,
+        embedding=Embedding(db, workshop.memory, clock),
         phase=phase,
         tracing=tracing,
         api=api,
@@ -251,6 +258,7 @@ async def working(server: Server) -> AsyncGenerator[Server]:
                 await services.log.close()
                 logging.cancel()
     finally:
+        server.embedder.close()
         await services.gateway.close()
         await services.db.close()
         await server.tracing.close()
@@ -272,7 +280,8 @@ def _chores(server: Server) -> Sequence[Coroutine[None, None, None]]:
     always = (server.services.cancellation.run(), server.services.workshop.mcp.connections.run())
     if not server.services.settings.works:
         return always
-    return (*always, server.callbacks.run(), server.retention.run(), server.expiry.run())
+    worked = (server.callbacks, server.retention, server.expiry, server.embedding)
+    return (*always, *(chore.run() for chore in worked))
 
 
 async def drain(server: Server) -> None:

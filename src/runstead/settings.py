@@ -106,6 +106,8 @@ class Settings:
     model_first_token_timeout_s: float = 120.0
     model_idle_timeout_s: float = 120.0
     model_retries: int = 2
+    # The embedding model of archives and agents that name none; empty: those are found by their words alone.
+    embedding_model: str = ""
     tool_timeout_s: float = 180.0
     sandbox: str = "auto"
     sandbox_network: bool = False

@@ -420,6 +420,9 @@ async def test_a_whole_turn_of_tools_is_sent_back(make: MakeGateway, server: Pro
 async def test_the_list_of_models(make: MakeGateway, server: ProviderServer) -> None:
     gateway = make()
     assert [info.handle for info in await gateway.models()] == ["it/gpt-4o", "runstead/demo"]
-    assert [info.handle for info in await gateway.embeddings()] == ["it/text-embedding-3-small"]
+    assert [info.handle for info in await gateway.embeddings()] == [
+        "it/text-embedding-3-small",
+        "runstead/ngrams",
+    ]
     await gateway.models()
     assert len(server.asked) == 1

@@ -12,6 +12,7 @@ from runstead.clock import ManualClock
 from runstead.domain.agent import Agent, Block
 from runstead.ids import DEFAULT_USER, AgentId, BlockId
 from runstead.store import actors
+from runstead.store.distance import teach
 from runstead.store.schema import metadata
 
 NOW = ManualClock().now()
@@ -59,3 +60,4 @@ def agent(number: int = 1, **fields: Any) -> Agent:
 
 def _with_foreign_keys(raw: Any, _record: object) -> None:
     raw.execute("PRAGMA foreign_keys=ON")
+    teach(raw)

@@ -16,10 +16,11 @@ from runstead.domain.tool import ToolOutcome
 from runstead.ids import DEFAULT_USER, RunId
 from runstead.llm.scripted import Cue, ScriptedGateway, calls, says
 from runstead.llm.types import CallDelta, ModelRequest
+from runstead.memory.archival import ArchivalMemory
 from runstead.store import actors, agents
 from runstead.store.schema import metadata
 from runstead.store.sqlite import SqliteDatabase
-from runstead.tools.builtin.archival import ARCHIVAL_TOOLS
+from runstead.tools.builtin.archival import archival_tools
 from runstead.tools.registry import Toolbox, ToolContext
 
 AGENT = agent(tools=("archival_memory_insert", "archival_memory_search"))
@@ -42,7 +43,7 @@ async def db(tmp_path: Path) -> AsyncGenerator[SqliteDatabase]:
 
 async def use(db: SqliteDatabase, name: str, **arguments: object) -> ToolOutcome:
     """Run one call."""
-    toolbox = Toolbox(db, ARCHIVAL_TOOLS, timeout_s=5)
+    toolbox = Toolbox(db, archival_tools(ArchivalMemory()), timeout_s=5)
     context = ToolContext(DEFAULT_USER, AGENT, RunId("run-1"), "call-1", (), NOW)
     return await toolbox.run(ToolCall("call-1", name, orjson.dumps(arguments).decode()), context)
 

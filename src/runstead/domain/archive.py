@@ -13,7 +13,10 @@ PASSAGE_CHARS_MAX = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """A collection of passages. `extra` holds what is kept and answered, but not acted on."""
+    """A collection of passages. `embedding` names the model of its vectors, None leaves it to the server.
+
+    `extra` holds what is kept and answered, but not acted on.
+    """
 
     id: ArchiveId
     user_id: UserId
@@ -21,6 +24,7 @@ class Archive:
     created_at: datetime
     updated_at: datetime
     description: str | None = None
+    embedding: str | None = None
     extra: Mapping[str, object] = field(default_factory=dict[str, object])
 
 

@@ -18,11 +18,11 @@ from typing import cast
 from runstead.clock import Clock
 from runstead.errors import ModelError, ModelErrorKind
 from runstead.ids import Ids, RandomIds
-from runstead.llm import demo
+from runstead.llm import demo, ngrams
 from runstead.llm.model_lists import ModelList, info_of
 from runstead.llm.own_providers import OwnProviders, unknown
 from runstead.llm.patience import Limits, Patience
-from runstead.llm.provider import Offer, Provider, ProviderModule, Reach
+from runstead.llm.provider import SAME_PROVIDERS, Offer, Provider, ProviderModule, Reach
 from runstead.llm.types import Delta, EmbeddingInfo, Finish, ModelInfo, ModelRequest
 from runstead.settings import ProviderSettings, Settings
 
@@ -37,13 +37,6 @@ _MODULES = {
     "openai": "runstead.llm.pydantic_ai_openai",
     "anthropic": "runstead.llm.pydantic_ai_anthropic",
     "google": "runstead.llm.pydantic_ai_google",
-}
-# Other names under which clients of the API know a provider.
-_SAME = {
-    "openai": "openai-proxy",
-    "openai-proxy": "openai",
-    "google_ai": "google",
-    "lmstudio_openai": "lmstudio",
 }
 # The reference's names for "whatever there is".
 _ANY = {"letta/auto", "letta/letta-free"}
@@ -131,7 +124,7 @@ class ProviderGateway:
 
     async def embeddings(self) -> Sequence[EmbeddingInfo]:
         """See `Gateway.embeddings`."""
-        return (await self._offers()).embeddings
+        return [*(await self._offers()).embeddings, ngrams.INFO]
 
     def model(self, handle: str) -> ModelInfo | None:
         """See `Gateway.model`."""
@@ -159,7 +152,7 @@ class ProviderGateway:
 
     def _find(self, handle: str) -> tuple[ProviderSettings | None, str]:
         prefix, _, name = handle.partition("/")
-        settings = self._settings.get(prefix) or self._settings.get(_SAME.get(prefix, ""))
+        settings = self._settings.get(prefix) or self._settings.get(SAME_PROVIDERS.get(prefix, ""))
         return (settings if name else None), name
 
     @asynccontextmanager

@@ -44,7 +44,7 @@ class ModelList:
         self._key = provider.api_key.reveal() if provider.api_key else None
         headers = {"accept": "application/json", "user-agent": "runstead"}
         if self._key:
-            headers |= _authentication(provider.kind, self._key)
+            headers |= authentication(provider.kind, self._key)
         self._origin = HttpOrigin(provider.name, provider.base_url, headers, key=self._key, reach=reach)
 
     async def ask(self) -> Offer:
@@ -121,7 +121,8 @@ def shown_url(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def _authentication(kind: str, key: str) -> Mapping[str, str]:
+def authentication(kind: str, key: str) -> Mapping[str, str]:
+    """The headers by which a provider of that kind knows the key."""
     if kind == "anthropic":
         return {"x-api-key": key, "anthropic-version": "2023-06-01"}
     return {"x-goog-api-key": key} if kind == "google" else {"authorization": f"Bearer {key}"}

@@ -17,6 +17,13 @@ from runstead.settings import ProviderSettings
 # The addresses of a host and port, each one that may be connected to. Raises `ModelError` where one may not be. What was
 # looked at is what is connected to: a name is not resolved a second time.
 Reach = Callable[[str, int], Awaitable[Sequence[str]]]
+# Other names under which clients of the API know a provider.
+SAME_PROVIDERS = {
+    "openai": "openai-proxy",
+    "openai-proxy": "openai",
+    "google_ai": "google",
+    "lmstudio_openai": "lmstudio",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from runstead.domain.agent import ModelSettings
+from runstead.domain.embedding import EmbeddingInfo as EmbeddingInfo
 from runstead.domain.message import Message
 from runstead.domain.step import Usage
 from runstead.domain.tool import ToolSpec
@@ -90,17 +91,6 @@ class ModelInfo:
     images: bool = False
     demo: bool = False
     own_type: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddingInfo:
-    """A model that turns text into a vector."""
-
-    handle: str
-    provider: str
-    name: str
-    base_url: str | None = None
-    dimensions: int = 1536
 
 
 class Gateway(Protocol):

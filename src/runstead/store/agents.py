@@ -157,8 +157,11 @@ def change_agent(
     row = conn.execute(_FIND_LOCKED, {"agent_id": agent_id, "user_id": user_id}).first()
     if row is None:
         return None
-    agent = change(_agent(row))
+    before = _agent(row)
+    agent = change(before)
     update_agent(conn, agent)
+    if agent.embedding != before.embedding:
+        archives.follow(conn, agent)
     if block_ids is not None:
         wanted = _named_blocks(conn, user_id, block_ids)
         blocks.detach_all(conn, agent.id)

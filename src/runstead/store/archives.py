@@ -13,8 +13,10 @@ from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
 from runstead.domain.agent import Agent
 from runstead.domain.archive import Archive
+from runstead.domain.embedding import embedding_named
 from runstead.ids import AgentId, ArchiveId, UserId, stable_id
 from runstead.store.codec import from_us, pack, to_us, unpack
+from runstead.store.documents import member
 from runstead.store.pages import Page, paged
 from runstead.store.schema import agent_archives as links
 from runstead.store.schema import agents
@@ -67,8 +69,12 @@ def delete_archive(conn: Connection, user_id: UserId, archive_id: str) -> bool:
 
 
 def attach(conn: Connection, user_id: UserId, agent_id: AgentId, archive_id: str, now: datetime) -> bool:
-    """Give an agent an archive; again changes nothing. False where the actor has no such agent or archive."""
-    mine = conn.scalar(select(agents.c.id).where(agents.c.id == agent_id, agents.c.user_id == user_id))
+    """Give an agent an archive; again changes nothing. False where the actor has no such agent or archive.
+
+    An archive that has no embedding model takes the agent's.
+    """
+    holder = select(member(agents.c.document, "embedding").label("embedding"))
+    mine = conn.execute(holder.where(agents.c.id == agent_id, agents.c.user_id == user_id)).first()
     if mine is None or find_archive(conn, user_id, archive_id) is None:
         return False
     held = conn.scalar(
@@ -76,6 +82,7 @@ def attach(conn: Connection, user_id: UserId, agent_id: AgentId, archive_id: str
     )
     if held is None:
         conn.execute(insert(links).values(agent_id=agent_id, archive_id=archive_id, attached_at=to_us(now)))
+    _give_model(conn, user_id, archive_id, embedding_named(mine.embedding))
     return True
 
 
@@ -107,13 +114,34 @@ def archive_of(conn: Connection, agent: Agent, now: datetime) -> ArchiveId:
         .order_by(links.c.attached_at, links.c.archive_id)
         .limit(1)
     )
+    model = embedding_named(agent.embedding)
     if first is not None:
+        _give_model(conn, agent.user_id, first, model)
         return ArchiveId(first)
-    own = ArchiveId(stable_id("archive", agent.id))
+    own = own_archive(agent.id)
     if find_archive(conn, agent.user_id, own) is None:  # it may be there, taken from the agent
-        insert_archive(conn, Archive(own, agent.user_id, f"{agent.name}'s archive", now, now))
+        name = f"{agent.name}'s archive"
+        insert_archive(conn, Archive(own, agent.user_id, name, now, now, embedding=model))
     attach(conn, agent.user_id, agent.id, own, now)
     return own
+
+
+def own_archive(agent_id: AgentId) -> ArchiveId:
+    """The archive that is made for an agent which writes and was given none."""
+    return ArchiveId(stable_id("archive", agent_id))
+
+
+def follow(conn: Connection, agent: Agent) -> None:
+    """Let the archive that was made for an agent have the agent's embedding model, which was changed."""
+    mine = update(table).where(table.c.user_id == agent.user_id, table.c.id == own_archive(agent.id))
+    conn.execute(mine.values(embedding=embedding_named(agent.embedding)))
+
+
+def _give_model(conn: Connection, user_id: UserId, archive_id: str, model: str | None) -> None:
+    """An archive without an embedding model takes that of the agent that holds it."""
+    if model is not None:
+        mine = (table.c.user_id == user_id, table.c.id == archive_id, table.c.embedding.is_(None))
+        conn.execute(update(table).where(*mine).values(embedding=model))
 
 
 def _row(archive: Archive) -> dict[str, object]:
@@ -125,6 +153,7 @@ def _row(archive: Archive) -> dict[str, object]:
         "created_at": to_us(archive.created_at),
         "updated_at": to_us(archive.updated_at),
         "document": pack({"extra": dict(archive.extra)} if archive.extra else {}),
+        "embedding": archive.embedding,
     }
 
 
@@ -136,5 +165,6 @@ def _archive(row: Row[Any]) -> Archive:
         created_at=from_us(int(row.created_at)),
         updated_at=from_us(int(row.updated_at)),
         description=row.description,
+        embedding=row.embedding,
         extra=unpack(row.document).get("extra", {}),
     )

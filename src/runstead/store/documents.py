@@ -20,6 +20,11 @@ def _text(element: _AsJson, compiler: SQLCompiler, **kw: Any) -> str:
     return compiler.process(element.clause, **kw)
 
 
+def member(document: Column[str], name: str) -> ColumnElement[str]:
+    """A member of a document, as text; NULL where there is none."""
+    return _AsJson(document, JSON)[name].as_string()
+
+
 def extra(document: Column[str], name: str) -> ColumnElement[str]:
     """A member of a document's `extra`, as text; NULL where there is none. A list is its compact JSON."""
     return _AsJson(document, JSON)["extra", name].as_string()

@@ -96,25 +96,25 @@ def put_for_agent(
 def find_passage(conn: Connection, user_id: UserId, passage_id: str) -> Passage | None:
     """One passage of this actor."""
     row = conn.execute(select(table).where(table.c.user_id == user_id, table.c.id == passage_id)).first()
-    return None if row is None else _passage(row)
+    return None if row is None else passage_of(row)
 
 
 def list_passages(conn: Connection, user_id: UserId, where: PassageFilter, page: Page) -> list[Passage]:
     """A page of an actor's passages. Raises `NotFound` for an unknown cursor."""
     scope = table.c.user_id == user_id
-    query = select(table).where(*_conditions(user_id, where))
-    return [_passage(row) for row in paged(conn, query, table, scope, page)]
+    query = select(table).where(*conditions(user_id, where))
+    return [passage_of(row) for row in paged(conn, query, table, scope, page)]
 
 
 def count_passages(conn: Connection, user_id: UserId, where: PassageFilter) -> int:
     """How many passages of an actor pass the filter."""
-    query = select(func.count()).select_from(table).where(*_conditions(user_id, where))
+    query = select(func.count()).select_from(table).where(*conditions(user_id, where))
     return conn.scalar(query) or 0
 
 
 def delete_passage(conn: Connection, user_id: UserId, passage_id: str, where: PassageFilter) -> bool:
     """Delete a passage that passes the filter; False where there is none."""
-    mine = (table.c.id == passage_id, *_conditions(user_id, where))
+    mine = (table.c.id == passage_id, *conditions(user_id, where))
     return conn.execute(delete(table).where(*mine)).rowcount == 1
 
 
@@ -127,16 +127,16 @@ def search_passages(
     put spaces between words are found so.
     """
     wanted = _WORD.findall(words)[:WORDS_MAX]
-    conditions = _conditions(user_id, where)
+    wanted_only = conditions(user_id, where)
     if wanted:
-        found = _by_words(conn, wanted).where(*conditions)
+        found = _by_words(conn, wanted).where(*wanted_only)
         rows = list(conn.execute(found.limit(limit)))
         if rows:
-            return [FoundPassage(_passage(row), float(row.score)) for row in rows]
+            return [FoundPassage(passage_of(row), float(row.score)) for row in rows]
     if words.strip():
-        conditions.append(_holds(words.strip()))
-    query = select(table).where(*conditions).order_by(table.c.created_at.desc(), table.c.id.desc())
-    return [FoundPassage(_passage(row), 0.0) for row in conn.execute(query.limit(limit))]
+        wanted_only.append(_holds(words.strip()))
+    query = select(table).where(*wanted_only).order_by(table.c.created_at.desc(), table.c.id.desc())
+    return [FoundPassage(passage_of(row), 0.0) for row in conn.execute(query.limit(limit))]
 
 
 def _by_words(conn: Connection, wanted: Sequence[str]) -> Select[Any]:
@@ -156,7 +156,8 @@ def _by_words(conn: Connection, wanted: Sequence[str]) -> Select[Any]:
     return query.order_by(text("score DESC"), table.c.created_at.desc(), table.c.id)
 
 
-def _conditions(user_id: UserId, where: PassageFilter) -> list[ColumnElement[bool]]:
+def conditions(user_id: UserId, where: PassageFilter) -> list[ColumnElement[bool]]:
+    """What a passage must be to pass: the actor's, first of all."""
     found: list[ColumnElement[bool]] = [table.c.user_id == user_id]
     if where.archive_id is not None:
         found.append(table.c.archive_id == where.archive_id)
@@ -206,7 +207,8 @@ def _row(passage: Passage) -> dict[str, object]:
     }
 
 
-def _passage(row: Row[Any]) -> Passage:
+def passage_of(row: Row[Any]) -> Passage:
+    """A row as a passage."""
     document = unpack(row.document)
     return Passage(
         id=PassageId(row.id),

@@ -7,7 +7,9 @@ never changes and that nothing else gives.
 from __future__ import annotations
 
 from sqlalchemy import (
+    ARRAY,
     DDL,
+    REAL,
     BigInteger,
     Boolean,
     Column,
@@ -25,6 +27,8 @@ from sqlalchemy import (
 metadata = MetaData()
 # SQLite numbers rows only for a column that is INTEGER to the letter.
 _Position = BigInteger().with_variant(Integer, "sqlite")
+# Floats of 4 bytes: as sqlite-vec reads them, and as pgvector does; PostgreSQL counts with them also where it is missing.
+_Vector = LargeBinary().with_variant(ARRAY(REAL), "postgresql")
 
 
 def _position() -> Column[int]:
@@ -311,6 +315,7 @@ archives = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("document", Text, nullable=False),
+    Column("embedding", Text),
     Index("archives_by_user", "user_id", "created_at", "id"),
 )
 
@@ -343,6 +348,18 @@ passage_tags = Table(
     Column("passage_id", Text, ForeignKey("passages.id", ondelete="CASCADE"), primary_key=True),
     Column("tag", Text, primary_key=True),
     Index("passage_tags_by_tag", "tag"),
+)
+
+# The vector of a passage; NULL: it is being made, or could not be made, and is due again at `due_at`. One without a row has
+# never been looked at. An archive's model may change: a row of another model is as good as none.
+passage_vectors = Table(
+    "passage_vectors",
+    metadata,
+    Column("passage_id", Text, ForeignKey("passages.id", ondelete="CASCADE"), primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("dimensions", BigInteger),
+    Column("vector", _Vector),
+    Column("due_at", BigInteger, nullable=False),
 )
 
 # The words of passages, for search. The database keeps them, in the transaction that changes the passage.

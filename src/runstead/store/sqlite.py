@@ -21,6 +21,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from runstead.errors import Unavailable
+from runstead.store.distance import teach
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -127,6 +128,7 @@ def _prepare(synchronous: str) -> Callable[[sqlite3.Connection, object], None]:
         raw.execute(f"PRAGMA synchronous={'FULL' if synchronous.upper() == 'FULL' else 'NORMAL'}")
         raw.execute("PRAGMA foreign_keys=ON")
         raw.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+        teach(raw)
 
     return prepare
 

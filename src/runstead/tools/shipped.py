@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from runstead.domain.tool import ToolSpec
+from runstead.memory.archival import ArchivalMemory
 from runstead.settings import Settings
-from runstead.tools.builtin.archival import ARCHIVAL_TOOLS
+from runstead.tools.builtin.archival import ARCHIVAL_SPECS, archival_tools
 from runstead.tools.builtin.code import RUN_CODE, code_tools
 from runstead.tools.builtin.conversation import CONVERSATION_TOOLS
 from runstead.tools.builtin.memory import MEMORY_TOOLS
@@ -12,13 +13,14 @@ from runstead.tools.builtin.web import FETCH_WEBPAGE, WEB_SEARCH, Web
 from runstead.tools.registry import BuiltinTool
 from runstead.tools.sandbox import Sandbox
 
-_PLAIN = (*MEMORY_TOOLS, *CONVERSATION_TOOLS, *ARCHIVAL_TOOLS)
+_PLAIN = (*MEMORY_TOOLS, *CONVERSATION_TOOLS)
 SPECS: dict[str, ToolSpec] = {
-    spec.name: spec for spec in (*(tool.spec for tool in _PLAIN), RUN_CODE, FETCH_WEBPAGE, WEB_SEARCH)
+    spec.name: spec
+    for spec in (*(tool.spec for tool in _PLAIN), *ARCHIVAL_SPECS, RUN_CODE, FETCH_WEBPAGE, WEB_SEARCH)
 }
 
 
-def shipped_tools(settings: Settings, sandbox: Sandbox) -> tuple[BuiltinTool, ...]:
+def shipped_tools(settings: Settings, sandbox: Sandbox, memory: ArchivalMemory) -> tuple[BuiltinTool, ...]:
     """All of them."""
     code = code_tools(sandbox, timeout_s=settings.tool_timeout_s)
-    return (*_PLAIN, *code, *Web(settings).tools)
+    return (*_PLAIN, *archival_tools(memory), *code, *Web(settings).tools)

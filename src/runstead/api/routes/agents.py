@@ -192,6 +192,8 @@ async def modify_agent(agent_id: AgentPath, body: UpdateAgent, caller: Caller, p
     )
     if record is None:
         raise no_agent(agent_id)
+    if {"embedding", "embedding_config"} & body.model_fields_set:
+        parts.workshop.memory.model_changed()
     return answer_agent(parts, record)
 
 
@@ -288,6 +290,7 @@ def details_of(parts: Services, record: AgentRecord) -> AgentDetails:
         parts.gateway.model(record.agent.model),
         tools=record.tools,
         secrets=record.secrets,
+        embedding=parts.workshop.memory.model(record.agent.embedding),
     )
 
 

@@ -44,6 +44,7 @@ async def create_passage(agent_id: AgentPath, body: CreatePassage, caller: Calle
         return new_passage(body, passage_id, owner, archive_id, now)
 
     stored = await parts.db.write(store.put_for_agent, agent, made, now)
+    parts.workshop.memory.written()
     return Json([passage_state(stored, caller.user.organization_id)])
 
 
@@ -71,7 +72,7 @@ async def search_archival_memory(
     caller: Caller,
     parts: Parts,
 ) -> Response:
-    """Find passages by the words that they hold, the best match first, as the agent's own tool does."""
+    """Find passages by their words, and by meaning where there is an embedding model, as the agent's own tool does."""
     if not await parts.db.read(agents.is_agent, caller.user.id, agent_id):
         raise no_agent(agent_id)
     where = PassageFilter(
@@ -81,7 +82,7 @@ async def search_archival_memory(
         since=query.start_datetime,
         until=query.end_datetime,
     )
-    found = await parts.db.read(store.search_passages, caller.user.id, query.query, where, query.top_k)
+    found = await parts.workshop.memory.search(parts.db, caller.user.id, query.query, where, query.top_k)
     return Json(ArchivalAnswer(results=[archival_found(each) for each in found], count=len(found)))
 
 

@@ -29,6 +29,7 @@ from runstead.api.wire.archives import (
     passage_state,
 )
 from runstead.api.wire.paging import asked
+from runstead.domain.actor import User
 from runstead.domain.archive import Archive
 from runstead.errors import NotFound
 from runstead.ids import ArchiveId, PassageId, UserId
@@ -48,11 +49,10 @@ PassagePath = Annotated[PassageId, Path(pattern=f"^passage-{UUID4_PATTERN}$")]
 async def create_archive(body: CreateArchive, caller: Caller, parts: Parts) -> Response:
     """Make an archive."""
     now = parts.clock.now()
-    made = Archive(
-        ArchiveId(f"archive-{parts.ids.uuid()}"), caller.user.id, body.name, now, now, body.description
-    )
+    archive_id = ArchiveId(f"archive-{parts.ids.uuid()}")
+    made = Archive(archive_id, caller.user.id, body.name, now, now, body.description, body.model())
     await parts.db.write(store.insert_archive, made)
-    return Json(archive_state(made, caller.user.organization_id))
+    return Json(_state(parts, made, caller.user))
 
 
 @router.get("/archives/")
@@ -62,7 +62,7 @@ async def list_archives(
 ) -> Response:
     """List archives, newest first unless asked otherwise."""
     found = await parts.db.read(store.list_archives, caller.user.id, query.filter(), query.page())
-    return Json([archive_state(each, caller.user.organization_id) for each in found])
+    return Json([_state(parts, each, caller.user) for each in found])
 
 
 @router.get("/archives/{archive_id}")
@@ -70,7 +70,7 @@ async def list_archives(
 async def retrieve_archive(archive_id: ArchivePath, caller: Caller, parts: Parts) -> Response:
     """Read an archive."""
     found = await _find(parts, caller.user.id, archive_id)
-    return Json(archive_state(found, caller.user.organization_id))
+    return Json(_state(parts, found, caller.user))
 
 
 @router.patch("/archives/{archive_id}")
@@ -84,7 +84,8 @@ async def modify_archive(
     )
     if changed is None:
         raise no_archive(archive_id)
-    return Json(archive_state(changed, caller.user.organization_id))
+    parts.workshop.memory.model_changed()
+    return Json(_state(parts, changed, caller.user))
 
 
 @router.delete("/archives/{archive_id}")
@@ -154,6 +155,7 @@ async def attach_archive_to_agent(
     await find_record(parts, caller.user.id, agent_id)
     if not await parts.db.write(store.attach, caller.user.id, agent_id, archive_id, parts.clock.now()):
         raise no_archive(archive_id)
+    parts.workshop.memory.model_changed()
     return Json(None)
 
 
@@ -172,15 +174,14 @@ async def detach_archive_from_agent(
 @router.post("/passages/search")
 @answers(list[PassageFound])
 async def search_passages(body: PassageSearch, caller: Caller, parts: Parts) -> Response:
-    """Find passages by the words that they hold, the best match first; the newest, where no words are given."""
+    """Find passages by words and meaning, the best match first; the newest, where no words are given."""
     user = caller.user
     if body.agent_id is not None and not await parts.db.read(agents.is_agent, user.id, body.agent_id):
         raise no_agent(body.agent_id)
     if body.archive_id is not None:
         await _find(parts, user.id, body.archive_id)
-    found = await parts.db.read(
-        passages.search_passages, user.id, body.query or "", body.filter(), body.limit
-    )
+    memory = parts.workshop.memory
+    found = await memory.search(parts.db, user.id, body.query or "", body.filter(), body.limit)
     return Json(
         [
             PassageFound(
@@ -194,6 +195,10 @@ async def search_passages(body: PassageSearch, caller: Caller, parts: Parts) -> 
 def no_archive(archive_id: str) -> NotFound:
     """The error that says so."""
     return NotFound(f"Archive {archive_id} not found")
+
+
+def _state(parts: Services, archive: Archive, user: User) -> ArchiveState:
+    return archive_state(archive, user.organization_id, parts.workshop.memory.model(archive.embedding))
 
 
 async def _find(parts: Services, user_id: UserId, archive_id: str) -> Archive:
@@ -218,4 +223,5 @@ async def _put(
     ]
     if made:
         await parts.db.write(passages.put_passages, made)
+        parts.workshop.memory.written()
     return [passage_state(passage, organization_id) for passage in made]

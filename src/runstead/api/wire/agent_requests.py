@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from runstead.api.wire.blocks import CreateBlock, Tags
 from runstead.api.wire.documents import Document, storable
 from runstead.api.wire.messages import MessageCreate, content_parts
+from runstead.api.wire.models import EmbeddingHandle, embedding_of
 from runstead.domain.agent import DEFAULT_CONTEXT_WINDOW_TOKENS, Agent, ModelSettings, ToolRule
 from runstead.domain.agent_type import AgentType, base_rules, base_tools, default_prompt
 from runstead.errors import Invalid
@@ -133,7 +134,7 @@ class _AgentFields(BaseModel):
     model: str | None = None
     model_settings: ModelSettingsGiven | None = None
     llm_config: LLMConfigGiven | None = None
-    embedding: str | None = None
+    embedding: EmbeddingHandle | None = None
     embedding_config: Document | None = None
     context_window_limit: Window | None = None
     max_tokens: Count | None = None
@@ -247,7 +248,7 @@ def new_agent(body: CreateAgentRequest, made: NewAgent) -> Agent:
         tool_rules=_with_approvals(_first_rules(body, tools), made.catalog.approval_by_default(tools)),
         tags=tuple(dict.fromkeys(body.tags or ())),
         description=body.description,
-        embedding=body.embedding,
+        embedding=embedding_of(body.embedding, body.embedding_config),
         timezone=body.timezone or "UTC",
         message_buffer_autoclear=body.message_buffer_autoclear,
         hidden=body.hidden,
@@ -270,9 +271,10 @@ def changed_agent(
         for name in ("name", "system", "timezone", "message_buffer_autoclear", "metadata")
         if (value := getattr(body, name)) is not None
     }
-    for name in ("description", "hidden", "embedding"):
+    for name in ("description", "hidden"):
         if name in given:
             changes[name] = getattr(body, name)
+    changes |= _changed_embedding(body)
     if body.tags is not None:
         changes["tags"] = tuple(dict.fromkeys(body.tags))
     if body.tool_ids is not None:
@@ -290,6 +292,12 @@ def changed_agent(
     changes["settings"] = _settings(agent.settings, body)
     changes["extra"] = _extra(agent.extra, body)
     return replace(agent, updated_at=now, **changes)
+
+
+def _changed_embedding(body: UpdateAgent) -> dict[str, str | None]:
+    if "embedding" not in body.model_fields_set and body.embedding_config is None:
+        return {}
+    return {"embedding": embedding_of(body.embedding, body.embedding_config)}
 
 
 def check_block_labels(labels: Sequence[str]) -> None:

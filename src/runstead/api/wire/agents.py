@@ -15,13 +15,17 @@ from typing_extensions import TypedDict
 
 from runstead.api.wire.blocks import BlockState, block_state
 from runstead.api.wire.models import (
+    NO_EMBEDDING,
     EmbeddingConfigState,
     LLMConfigState,
+    embedding_config,
+    embedding_of,
     endpoint_type,
     llm_config,
 )
 from runstead.api.wire.tools import ToolState, tool_states
 from runstead.domain.agent import Agent, Block
+from runstead.domain.embedding import EmbeddingInfo
 from runstead.domain.stored_tool import StoredTool
 from runstead.ids import stable_id
 from runstead.llm.types import ModelInfo
@@ -128,6 +132,7 @@ class AgentDetails:
     identities: Sequence[Json] = ()
     tools: Mapping[str, StoredTool] = field(default_factory=dict[str, StoredTool])
     secrets: Sequence[SecretName] = ()
+    embedding: EmbeddingInfo | None = None
 
 
 def wanted_relations(
@@ -159,7 +164,7 @@ def agent_state(agent: Agent, details: AgentDetails, relations: frozenset[str] =
         "model_settings": _model_settings(agent, details.model),
         "llm_config": llm_config(agent, details.model),
         "embedding": agent.embedding,
-        "embedding_config": _embedding_config(agent),
+        "embedding_config": _embedding_config(agent, details.embedding),
         "memory": {
             "agent_type": agent.agent_type,
             "git_enabled": False,
@@ -235,15 +240,20 @@ def _model_settings(agent: Agent, info: ModelInfo | None) -> Json:
     }
 
 
-def _embedding_config(agent: Agent) -> EmbeddingConfigState:
-    """What was given; else the handle's, with nothing claimed that is not known."""
+def _embedding_config(agent: Agent, info: EmbeddingInfo | None) -> EmbeddingConfigState:
+    """What was given; else what is known of the model; else the handle's, with nothing claimed that is not known."""
     given = _json(agent.extra.get("embedding_config")) or {}
+    if embedding_of(None, given) != agent.embedding:  # the model was changed by its handle
+        given = {}
+    if info is not None:
+        known: dict[str, object] = {**embedding_config(info), "handle": agent.embedding or info.handle}
+        return cast("EmbeddingConfigState", {**known, **given})
     handle = agent.embedding or ""
     provider, _, name = handle.partition("/")
     config: EmbeddingConfigState = {
         "embedding_endpoint_type": "openai",
         "embedding_endpoint": None,
-        "embedding_model": name or provider or "none",
+        "embedding_model": name or provider or NO_EMBEDDING,
         "embedding_dim": 0,
         "embedding_chunk_size": None,
         "handle": agent.embedding,

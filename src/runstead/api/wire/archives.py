@@ -11,9 +11,10 @@ from typing_extensions import TypedDict
 from runstead.api.wire.agent_requests import Name, Names
 from runstead.api.wire.blocks import Tags
 from runstead.api.wire.documents import Document
-from runstead.api.wire.models import EmbeddingConfigState
+from runstead.api.wire.models import EmbeddingConfigState, EmbeddingHandle, embedding_config, embedding_of
 from runstead.api.wire.paging import Moment, PageQuery
 from runstead.domain.archive import PASSAGE_CHARS_MAX, Archive, Passage
+from runstead.domain.embedding import EmbeddingInfo, embedding_named
 from runstead.ids import ArchiveId, PassageId, UserId
 from runstead.store.archives import ArchiveFilter
 from runstead.store.pages import LIMIT_MAX
@@ -43,7 +44,7 @@ class ArchiveState(TypedDict):
 
 
 class PassageState(TypedDict):
-    """A passage. There are no embeddings here: passages are found by their words."""
+    """A passage. Its vector is the server's business and never answered."""
 
     id: str
     text: str
@@ -100,19 +101,24 @@ class ArchiveQuery(PageQuery):
 
 
 class CreateArchive(BaseModel):
-    """A new archive. What it says of embeddings is taken and not used."""
+    """A new archive. Its embedding model is the one that is named, the server's where none is."""
 
     name: Name
     description: str | None = None
-    embedding: str | None = None
+    embedding: EmbeddingHandle | None = None
     embedding_config: Document | None = None
+
+    def model(self) -> str | None:
+        """The embedding model that is named."""
+        return embedding_named(embedding_of(self.embedding, self.embedding_config))
 
 
 class UpdateArchive(BaseModel):
-    """What shall change of an archive."""
+    """What shall change of an archive. The published clients do not know that its embedding model may change."""
 
     name: Name | None = None
     description: str | None = None
+    embedding: EmbeddingHandle | None = None
 
 
 class CreatePassage(BaseModel):
@@ -189,15 +195,15 @@ def new_passage(
     )
 
 
-def archive_state(archive: Archive, organization_id: str) -> ArchiveState:
-    """An archive as it is answered."""
+def archive_state(archive: Archive, organization_id: str, model: EmbeddingInfo | None = None) -> ArchiveState:
+    """An archive as it is answered; `model` is what is known of its embedding model."""
     return {
         "id": archive.id,
         "name": archive.name,
         "description": archive.description,
         "organization_id": organization_id,
         "vector_db_provider": "native",
-        "embedding_config": None,
+        "embedding_config": None if model is None else embedding_config(model),
         "metadata": None,
         "created_by_id": archive.user_id,
         "last_updated_by_id": archive.user_id,
@@ -241,5 +247,9 @@ def archival_found(found: FoundPassage) -> ArchivalFound:
 
 def changes_of(body: UpdateArchive) -> dict[str, Any]:
     """The columns of an archive that a request changes."""
-    given = {"description": body.description} if "description" in body.model_fields_set else {}
-    return given if body.name is None else {**given, "name": body.name}
+    given: dict[str, Any] = {} if body.name is None else {"name": body.name}
+    if "description" in body.model_fields_set:
+        given["description"] = body.description
+    if "embedding" in body.model_fields_set:
+        given["embedding"] = embedding_named(body.embedding)
+    return given

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from runstead.domain.agent import Agent
@@ -15,6 +17,10 @@ _PROVIDER_TYPES = {"lmstudio": "lmstudio_openai", "google": "google_ai", "runste
 DEFAULT_TEMPERATURE = 1.0
 EMBEDDING_BATCH = 32
 EMBEDDING_CHUNK_CHARS = 300
+HANDLE_CHARS_MAX = 500
+# An agent that has no embedding model is answered with one of this name: some clients cannot read that there is none.
+NO_EMBEDDING = "none"
+EmbeddingHandle = Annotated[str, Field(max_length=HANDLE_CHARS_MAX)]
 
 
 class LLMConfigState(TypedDict):
@@ -136,7 +142,7 @@ def embedding_model_state(info: EmbeddingInfo) -> EmbeddingModelState:
     return {
         **embedding_config(info),
         "name": info.name,
-        "display_name": info.name,
+        "display_name": f"{info.name} (spelling only, no meaning)" if info.demo else info.name,
         "model_type": "embedding",
         "provider_name": info.provider,
         "provider_type": provider_type(info.provider),
@@ -157,6 +163,17 @@ def embedding_config(info: EmbeddingInfo) -> EmbeddingConfigState:
         "azure_version": None,
         "azure_deployment": None,
     }
+
+
+def embedding_of(handle: str | None, config: Mapping[str, object] | None) -> str | None:
+    """The embedding model that a request names, as `provider/model`; None where it names none."""
+    if handle is not None or not config:
+        return handle
+    named = config.get("handle")
+    model = config.get("embedding_model")
+    if named is None and model and model != NO_EMBEDDING:
+        named = f"{config.get('embedding_endpoint_type') or 'openai'}/{model}"
+    return named[:HANDLE_CHARS_MAX] if isinstance(named, str) and named else None
 
 
 def _config(handle: str, info: ModelInfo | None, context_window: int) -> LLMConfigState:

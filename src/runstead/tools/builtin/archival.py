@@ -7,11 +7,13 @@ the call.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import cast
 
 from runstead.domain.archive import PASSAGE_CHARS_MAX, Passage
 from runstead.domain.tool import ToolOutcome, ToolSpec
 from runstead.ids import ArchiveId, PassageId, stable_id
+from runstead.memory.archival import ArchivalMemory
 from runstead.store import passages
 from runstead.store.database import Database
 from runstead.store.passages import PassageFilter
@@ -27,7 +29,15 @@ FOUND_DEFAULT = 10
 FOUND_MAX = 50
 
 
-async def _insert(arguments: Arguments, context: ToolContext, db: Database) -> ToolOutcome:
+def archival_tools(memory: ArchivalMemory) -> tuple[BuiltinTool, ...]:
+    """Both of them, over one memory."""
+    insert, search = ARCHIVAL_SPECS
+    return BuiltinTool(insert, partial(_insert, memory)), BuiltinTool(search, partial(_search, memory))
+
+
+async def _insert(
+    memory: ArchivalMemory, arguments: Arguments, context: ToolContext, db: Database
+) -> ToolOutcome:
     text = text_argument(arguments, "content").strip()
     if not text or len(text) > PASSAGE_CHARS_MAX:
         raise ToolFailure(f"content must have from 1 to {PASSAGE_CHARS_MAX} characters.")
@@ -40,10 +50,13 @@ async def _insert(arguments: Arguments, context: ToolContext, db: Database) -> T
         return Passage(passage_id, context.user_id, archive_id, text, context.now, context.now, tags)
 
     await db.write(passages.put_for_agent, context.agent, made, context.now)
+    memory.written()
     return ToolOutcome("success", "Written down in archival memory.")
 
 
-async def _search(arguments: Arguments, context: ToolContext, db: Database) -> ToolOutcome:
+async def _search(
+    memory: ArchivalMemory, arguments: Arguments, context: ToolContext, db: Database
+) -> ToolOutcome:
     words = text_argument(arguments, "query")
     limit = arguments.get("top_k")
     limit = FOUND_DEFAULT if limit is None else limit
@@ -59,7 +72,7 @@ async def _search(arguments: Arguments, context: ToolContext, db: Database) -> T
         since=_time(arguments, "start_datetime"),
         until=_time(arguments, "end_datetime", whole_day=True),
     )
-    found = await db.read(passages.search_passages, context.user_id, words, where, min(limit, FOUND_MAX))
+    found = await memory.search(db, context.user_id, words, where, min(limit, FOUND_MAX))
     if not found:
         return ToolOutcome("success", f"Nothing in archival memory fits {words!r}.")
     lines = [
@@ -92,52 +105,46 @@ def _time(arguments: Arguments, name: str, *, whole_day: bool = False) -> dateti
 
 _TAGS: dict[str, object] = {"type": "array", "items": {"type": "string"}}
 
-ARCHIVAL_TOOLS = (
-    BuiltinTool(
-        ToolSpec(
-            "archival_memory_insert",
-            "Write something down in archival memory, which you do not see but can search at any time.",
-            {
-                "type": "object",
-                "properties": {
-                    "content": {"type": "string", "description": "What to keep: whole, and clear by itself."},
-                    "tags": {**_TAGS, "description": "Words to find it by later."},
-                },
-                "required": ["content"],
+ARCHIVAL_SPECS = (
+    ToolSpec(
+        "archival_memory_insert",
+        "Write something down in archival memory, which you do not see but can search at any time.",
+        {
+            "type": "object",
+            "properties": {
+                "content": {"type": "string", "description": "What to keep: whole, and clear by itself."},
+                "tags": {**_TAGS, "description": "Words to find it by later."},
             },
-        ),
-        _insert,
+            "required": ["content"],
+        },
     ),
-    BuiltinTool(
-        ToolSpec(
-            "archival_memory_search",
-            "Find what you wrote down in archival memory, the best match first.",
-            {
-                "type": "object",
-                "properties": {
-                    "query": {
-                        "type": "string",
-                        "description": "What you look for, in words that it may hold.",
-                    },
-                    "tags": {**_TAGS, "description": "Only what has these tags."},
-                    "tag_match_mode": {
-                        "type": "string",
-                        "enum": ["any", "all"],
-                        "description": "Whether one of the tags is enough (any, the default).",
-                    },
-                    "top_k": {"type": "integer", "description": "How many at the most."},
-                    "start_datetime": {
-                        "type": "string",
-                        "description": "Nothing older: a date or a time (UTC).",
-                    },
-                    "end_datetime": {
-                        "type": "string",
-                        "description": "Nothing newer: a date or a time (UTC).",
-                    },
+    ToolSpec(
+        "archival_memory_search",
+        "Find what you wrote down in archival memory, the best match first.",
+        {
+            "type": "object",
+            "properties": {
+                "query": {
+                    "type": "string",
+                    "description": "What you look for, in words that it may hold or that mean the same.",
                 },
-                "required": ["query"],
+                "tags": {**_TAGS, "description": "Only what has these tags."},
+                "tag_match_mode": {
+                    "type": "string",
+                    "enum": ["any", "all"],
+                    "description": "Whether one of the tags is enough (any, the default).",
+                },
+                "top_k": {"type": "integer", "description": "How many at the most."},
+                "start_datetime": {
+                    "type": "string",
+                    "description": "Nothing older: a date or a time (UTC).",
+                },
+                "end_datetime": {
+                    "type": "string",
+                    "description": "Nothing newer: a date or a time (UTC).",
+                },
             },
-        ),
-        _search,
+            "required": ["query"],
+        },
     ),
 )
