@@ -58,9 +58,9 @@ from runstead.store.migrate import migrate
 from runstead.store.patient import PatientDatabase
 from runstead.store.sqlite import SqliteDatabase
 from runstead.telemetry import Meter, configure, log
-from runstead.tools.inward import Inward
 from runstead.telemetry.without_sdk import load_without_sdk
-from runstead.tools.workshop import open_workshop
+from runstead.tools.inward import Inward
+from runstead.tools.workshop import Workshop, open_workshop
 from runstead.ui.pages import Pages
 from runstead.webhooks.deliver import Callbacks
 
@@ -122,18 +122,10 @@ def build(
     db, events = ground.db, ground.log
     own: Clock = AgreedClock(SystemClock()) if settings.on_postgres else SystemClock()
     clock, ids = clock or own, ids or RandomIds()
-    patient = PatientDatabase(db)
     tracing = open_tracing(settings)
-    embedder = ProviderEmbedder(settings)
-    workshop = open_workshop(settings, patient, embedder, tracing.tools(CountedTools(meter, clock)))
-    inward = Inward(settings.provider_allow_hosts, open_here(settings, db))
-    brought = OwnProviders(patient, workshop.vault, inward.reach)
-    gateway = gateway or ProviderGateway(settings, clock, own=brought)
     terms = ApprovalTerms(settings.approval_expires_s, settings.approval_default)
-    loop = AgentLoop(patient, tracing.gateway(gateway, clock), workshop.toolbox, clock, ids, terms)
-    executor = tracing.executor(CountedExecutor(loop, meter))
-    engine = Engine(settings, db, events, clock, ids, executor, ground.signals)
-    _watch(meter, engine)
+    acting = _acting(settings, ground, meter, tracing, clock, ids, gateway, terms)
+    engine, workshop = acting.engine, acting.workshop
     phase = Phase()
 
     async def render(run: Run) -> bytes:
@@ -158,13 +150,13 @@ def build(
         ids=ids,
         db=db,
         log=events,
-        gateway=gateway,
+        gateway=acting.gateway,
         admission=admission,
         cancellation=cancellation,
         feeds=RunFeeds(db, clock),
         lifecycle=phase,
         workshop=workshop,
-        own_providers=brought,
+        own_providers=acting.brought,
         meter=meter,
     )
     api = create_api(services)
@@ -175,12 +167,47 @@ def build(
         callbacks=Callbacks(settings, db, clock, render),
         retention=Retention(settings, db, events, clock, meter),
         expiry=Expiry(db, clock, admission, terms, settings.reconcile_s),
-        embedder=embedder,
+        embedder=acting.embedder,
         embedding=Embedding(db, workshop.memory, clock),
         phase=phase,
         tracing=tracing,
         api=api,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Acting:
+    """What makes agents act: models, tools and memory, and the engine that takes runs through them."""
+
+    gateway: Gateway
+    brought: OwnProviders
+    embedder: ProviderEmbedder
+    workshop: Workshop
+    engine: Engine
+
+
+def _acting(
+    settings: Settings,
+    ground: _Ground,
+    meter: Meter,
+    tracing: Tracing,
+    clock: Clock,
+    ids: Ids,
+    gateway: Gateway | None,
+    terms: ApprovalTerms,
+) -> _Acting:
+    patient = PatientDatabase(ground.db)
+    embedder = ProviderEmbedder(settings)
+    workshop = open_workshop(settings, patient, embedder, tracing.tools(CountedTools(meter, clock)))
+    inward = Inward(settings.provider_allow_hosts, open_here(settings, ground.db))
+    brought = OwnProviders(patient, workshop.vault, inward.reach)
+    gateway = gateway or ProviderGateway(settings, clock, own=brought)
+    loop = AgentLoop(patient, tracing.gateway(gateway, clock), workshop.toolbox, clock, ids, terms)
+    executor = tracing.executor(CountedExecutor(loop, meter))
+    engine = Engine(settings, ground.db, ground.log, clock, ids, executor, ground.signals)
+    meter.watch("runstead_leases_held", lambda: engine.owner.held)
+    meter.watch("runstead_lease_age_seconds", lambda: engine.owner.lease_age_s)
+    return _Acting(gateway, brought, embedder, workshop, engine)
 
 
 def open_here(settings: Settings, db: Database) -> Callable[[], Awaitable[bool]]:
@@ -193,12 +220,6 @@ def open_here(settings: Settings, db: Database) -> Callable[[], Awaitable[bool]]
         return not await db.read(keys.any_keys)
 
     return ask
-
-
-def _watch(meter: Meter, engine: Engine) -> None:
-    """Gauges that are read when they are asked for."""
-    meter.watch("runstead_leases_held", lambda: engine.owner.held)
-    meter.watch("runstead_lease_age_seconds", lambda: engine.owner.lease_age_s)
 
 
 def _ground(settings: Settings, meter: Meter) -> _Ground:

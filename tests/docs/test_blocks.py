@@ -19,7 +19,7 @@ from typing import Any, cast
 import crossplane
 import pytest
 import yaml
-from tests.compat.test_journeys import INSTALL_S, interpreter
+from tests.compat.environments import INSTALL_S, python_of
 from tests.docs.blocks import ROOT, Block, every_block
 from tests.docs.shell import PAGE_S, Reader, run_page
 from tests.ports import free_port
@@ -146,7 +146,7 @@ def test_a_page_does_what_it_says(page: Path, request: pytest.FixtureRequest, tm
     serves = "runstead serve" in code
     port = free_port() if serves else cast("Server", request.getfixturevalue("demo_server")).port
     instead, variables = _services(code, request)
-    run_page(blocks, Reader(tmp_path, port, interpreter(1), instead, variables))
+    run_page(blocks, Reader(tmp_path, port, python_of(1), instead, variables))
 
 
 def _services(code: str, request: pytest.FixtureRequest) -> tuple[dict[str, str], dict[str, str]]:

@@ -45,7 +45,12 @@ _ANY = {"letta/auto", "letta/letta-free"}
 def names_taken(providers: Iterable[ProviderSettings]) -> set[str]:
     """What handles begin with that are the server's: no provider that an actor brings is called so."""
     names = {provider.name for provider in providers}
-    return {*names, *(other for other, name in _SAME.items() if name in names), demo.PROVIDER, "letta"}
+    return {
+        *names,
+        *(other for other, name in SAME_PROVIDERS.items() if name in names),
+        demo.PROVIDER,
+        "letta",
+    }
 
 
 @dataclass(frozen=True, slots=True)

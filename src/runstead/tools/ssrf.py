@@ -24,7 +24,7 @@ class Refused(Exception):
     """This address is not asked; the text says why."""
 
 
-class Inward(Refused):
+class NotPublic(Refused):
     """The address is not one of the public internet."""
 
 
@@ -58,7 +58,7 @@ async def target_of(url: str, *, private: bool = False) -> Target:
     addresses = await addresses_of(host, port)
     for address in addresses:
         if not private and not public(address):
-            raise Inward(f"{host!r} is not on the public internet; only public addresses are asked.")
+            raise NotPublic(f"{host!r} is not on the public internet; only public addresses are asked.")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(parts.scheme, host, port, addresses[0], path)
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from runstead.domain.mcp_server import McpSecrets, McpServer
 from runstead.errors import Forbidden, Invalid
 from runstead.settings import Settings
-from runstead.tools.ssrf import Inward, Refused, Target, target_of
+from runstead.tools.ssrf import NotPublic, Refused, Target, target_of
 
 # Variables by which a program is made to load or run something else than what was allowed.
 _STEERS = re.compile(
@@ -32,7 +32,7 @@ async def check(server: McpServer, secrets: McpSecrets, settings: Settings) -> N
         return
     try:
         await target(server.url, settings)
-    except Inward as why:
+    except NotPublic as why:
         raise Forbidden(
             f"This MCP server may not be asked: {why} The operator can allow its host with RUNSTEAD_MCP_ALLOW_HOSTS."
         ) from None
