@@ -53,6 +53,7 @@ from runstead.store.migrate import migrate
 from runstead.store.patient import PatientDatabase
 from runstead.store.sqlite import SqliteDatabase
 from runstead.telemetry import Meter, configure, log
+from runstead.telemetry.family import Family
 from runstead.telemetry.without_sdk import load_without_sdk
 from runstead.tools.workshop import open_workshop
 from runstead.ui.pages import Pages
@@ -152,6 +153,7 @@ def build(
         lifecycle=phase,
         workshop=workshop,
         meter=meter,
+        family=_family(settings, meter, clock),
     )
     api = create_api(services)
     api.router.routes.extend(Pages().routes())
@@ -164,6 +166,13 @@ def build(
         tracing=tracing,
         api=api,
     )
+
+
+def _family(settings: Settings, meter: Meter, clock: Clock) -> Family | None:
+    """The processes that this one shares its port with, if any."""
+    if settings.family_dir is None:
+        return None
+    return Family(settings.family_dir, settings.family_place, meter, clock)
 
 
 def _watch(meter: Meter, engine: Engine) -> None:
@@ -247,7 +256,9 @@ async def _seal_what_is_open(services: Services) -> None:
 
 def _chores(server: Server) -> Sequence[Coroutine[None, None, None]]:
     """What is done beside the runs: by every process, and by those that work."""
-    always = (server.services.cancellation.run(),)
+    always = [server.services.cancellation.run()]
+    if (family := server.services.family) is not None:
+        always.append(family.run(server.services.log_sizes))
     if not server.services.settings.works:
         return always
     return (*always, server.callbacks.run(), server.retention.run())
