@@ -109,20 +109,18 @@ def build(
     settings: Settings, *, gateway: Gateway | None = None, clock: Clock | None = None, ids: Ids | None = None
 ) -> Server:
     """Wire the parts. `gateway`, `clock` and `ids` may be fakes. Call it inside the event loop; the schema must be there."""
-    meter = Meter()
+    meter, phase = Meter(), Phase()
     ground = _ground(settings, meter)
     db, events = ground.db, ground.log
     own: Clock = AgreedClock(SystemClock()) if settings.on_postgres else SystemClock()
     clock, ids = clock or own, ids or RandomIds()
     gateway = gateway or ProviderGateway(settings, clock)
-    patient = PatientDatabase(db)
-    tracing = open_tracing(settings)
+    patient, tracing = PatientDatabase(db), open_tracing(settings)
     workshop = open_workshop(settings, patient, tracing.tools(CountedTools(meter, clock)))
     loop = AgentLoop(patient, tracing.gateway(gateway, clock), workshop.toolbox, clock, ids)
     executor = tracing.executor(CountedExecutor(loop, meter))
     engine = Engine(settings, db, events, clock, ids, executor, ground.signals)
     _watch(meter, engine)
-    phase = Phase()
 
     async def render(run: Run) -> bytes:
         return callback_json(run, await outcome(events, run.id))
