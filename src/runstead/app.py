@@ -58,6 +58,7 @@ from runstead.store.migrate import migrate
 from runstead.store.patient import PatientDatabase
 from runstead.store.sqlite import SqliteDatabase
 from runstead.telemetry import Meter, configure, log
+from runstead.telemetry.family import Family
 from runstead.telemetry.without_sdk import load_without_sdk
 from runstead.tools.inward import Inward
 from runstead.tools.workshop import Workshop, open_workshop
@@ -117,7 +118,7 @@ def build(
     settings: Settings, *, gateway: Gateway | None = None, clock: Clock | None = None, ids: Ids | None = None
 ) -> Server:
     """Wire the parts. `gateway`, `clock` and `ids` may be fakes. Call it inside the event loop; the schema must be there."""
-    meter = Meter()
+    meter, phase = Meter(), Phase()
     ground = _ground(settings, meter)
     db, events = ground.db, ground.log
     own: Clock = AgreedClock(SystemClock()) if settings.on_postgres else SystemClock()
@@ -126,7 +127,6 @@ def build(
     terms = ApprovalTerms(settings.approval_expires_s, settings.approval_default)
     acting = _acting(settings, ground, meter, tracing, clock, ids, gateway, terms)
     engine, workshop = acting.engine, acting.workshop
-    phase = Phase()
 
     async def render(run: Run) -> bytes:
         return callback_json(run, await outcome(events, run.id))
@@ -158,6 +158,7 @@ def build(
         workshop=workshop,
         own_providers=acting.brought,
         meter=meter,
+        family=_family(settings, meter, clock),
     )
     api = create_api(services)
     api.router.routes.extend(Pages().routes())
@@ -208,6 +209,13 @@ def _acting(
     meter.watch("runstead_leases_held", lambda: engine.owner.held)
     meter.watch("runstead_lease_age_seconds", lambda: engine.owner.lease_age_s)
     return _Acting(gateway, brought, embedder, workshop, engine)
+
+
+def _family(settings: Settings, meter: Meter, clock: Clock) -> Family | None:
+    """The processes that this one shares its port with, if any."""
+    if settings.family_dir is None:
+        return None
+    return Family(settings.family_dir, settings.family_place, meter, clock)
 
 
 def open_here(settings: Settings, db: Database) -> Callable[[], Awaitable[bool]]:
@@ -298,7 +306,9 @@ async def _seal_what_is_open(services: Services) -> None:
 
 def _chores(server: Server) -> Sequence[Coroutine[None, None, None]]:
     """What is done beside the runs: by every process, and by those that work."""
-    always = (server.services.cancellation.run(), server.services.workshop.mcp.connections.run())
+    always = [server.services.cancellation.run(), server.services.workshop.mcp.connections.run()]
+    if (family := server.services.family) is not None:
+        always.append(family.run(server.services.log_sizes))
     if not server.services.settings.works:
         return always
     worked = (server.callbacks, server.retention, server.expiry, server.embedding)

@@ -86,6 +86,9 @@ class Settings:
     reuse_port: bool = False
     # Set by `--processes`: the process that watches this one, and whose end is this one's.
     supervisor_pid: int = 0
+    # Set by `--processes` too: where the processes of one port tell each other their numbers, and this one's place there.
+    family_dir: Path | None = None
+    family_place: int = 0
     server_password: Secret | None = None
     providers: tuple[ProviderSettings, ...] = ()
 
@@ -287,7 +290,7 @@ def _read(name: str, text: str, kind: str) -> object:
         return _chosen(name, text)
     if kind == "bool":
         return text.strip().lower() in {"1", "true", "yes", "on"}
-    if kind == "Path":
+    if kind.startswith("Path"):
         return Path(text).expanduser()
     return Secret(text) if kind.startswith("Secret") else text
 

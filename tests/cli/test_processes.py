@@ -59,6 +59,17 @@ def asleep(pid: int) -> Generator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
+def test_a_scrape_tells_the_numbers_of_every_process(tmp_path: Path, postgres_store_url: str) -> None:
+    """Whichever is asked."""
+    with family(tmp_path, postgres_store_url) as server:
+
+        def told() -> set[str]:
+            text = httpx.get(f"{server.url}/metrics", timeout=START_S).text
+            return set(re.findall(r'^runstead_leases_held{process="(\d)"}', text, re.MULTILINE))
+
+        until(lambda: told() == {"0", "1"}, START_S, "the numbers of both")
+
+
 def test_each_answers_the_dead_are_replaced_a_stop_ends_all(tmp_path: Path, postgres_store_url: str) -> None:
     """With one asleep the other answers, both ways round; a killed one comes back; SIGTERM is passed on; code 0."""
     with family(tmp_path, postgres_store_url) as server:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from runstead.runs.feed import RunFeeds
 from runstead.settings import Settings
 from runstead.store.database import Database
 from runstead.telemetry import Meter
+from runstead.telemetry.family import Family
 from runstead.tools.workshop import Workshop
 
 
@@ -46,4 +48,9 @@ class Services:
     workshop: Workshop
     own_providers: OwnProviders
     meter: Meter = field(default_factory=Meter)
+    family: Family | None = None
     rendered_runs: RenderedRuns = field(default_factory=RenderedRuns)
+
+    async def log_sizes(self) -> dict[str, Mapping[str, float]]:
+        """The event log's own memory, under its metric's name."""
+        return {"runstead_log_size": await self.log.sizes()}

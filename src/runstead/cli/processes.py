@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -31,14 +32,14 @@ CLOSE_S = 15.0
 
 def supervise(settings: Settings) -> int:
     """Serve by `settings.processes` processes until SIGTERM or SIGINT; gives the worst of their exit codes."""
-    with _port(settings) as port:
-        return asyncio.run(_Family(settings, port, SystemClock()).live())
+    with _port(settings) as port, tempfile.TemporaryDirectory(prefix="runstead-") as shared:
+        return asyncio.run(_Family(settings, port, shared, SystemClock()).live())
 
 
 class _Family:
     """The servers, and what is known of them."""
 
-    def __init__(self, settings: Settings, port: int, clock: Clock) -> None:
+    def __init__(self, settings: Settings, port: int, shared: str, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
         self._stop = asyncio.Event()
@@ -50,6 +51,8 @@ class _Family:
             RUNSTEAD_LOG_LEVEL=settings.log_level,
             RUNSTEAD_PROCESSES="1",
             RUNSTEAD_SUPERVISOR_PID=str(os.getpid()),
+            # Who has a port of its own is asked there.
+            RUNSTEAD_FAMILY_DIR=shared if port else "",
         )
 
     async def live(self) -> int:
@@ -58,15 +61,15 @@ class _Family:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         async with asyncio.TaskGroup() as group:
-            places = [group.create_task(self._keep()) for _ in range(self._settings.processes)]
-        return max(place.result() for place in places)
+            kept = [group.create_task(self._keep(place)) for place in range(self._settings.processes)]
+        return max(task.result() for task in kept)
 
-    async def _keep(self) -> int:
+    async def _keep(self, place: int) -> int:
         """One server after the other in one place; gives the exit code of the last."""
         pause_s, first = PAUSE_S, True
         while True:
             began_ns = self._clock.monotonic_ns()
-            code = await self._one_life()
+            code = await self._one_life(place)
             if self._stop.is_set():
                 return code
             lived_s = (self._clock.monotonic_ns() - began_ns) / 1e9
@@ -81,11 +84,13 @@ class _Family:
                 return 0
             pause_s = min(2 * pause_s, PAUSE_S_MAX)
 
-    async def _one_life(self) -> int:
+    async def _one_life(self, place: int) -> int:
         """Start a server and wait for its end, which is asked for at the stop; gives its exit code."""
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "runstead", "serve", env=self._environment, stdin=asyncio.subprocess.DEVNULL
-        )
+            sys.executable, "-m", "runstead", "serve",
+            env={**self._environment, "RUNSTEAD_FAMILY_PLACE": str(place)},
+            stdin=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
         async with asyncio.TaskGroup() as group:
             ended = group.create_task(child.wait())
             stopped = group.create_task(self._stop.wait())

@@ -162,11 +162,11 @@ class Timings:
     """How often something took how long: `counts` per bucket of `bounds_s` and beyond the last, and the sum in seconds."""
 
     bounds_s: tuple[float, ...]
-    counts: list[int] = field(init=False)
+    counts: list[int] = field(default_factory=list[int])
     sum_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self.counts = [0] * (len(self.bounds_s) + 1)
+        self.counts = self.counts or [0] * (len(self.bounds_s) + 1)
 
     def note(self, seconds: float) -> None:
         """Count one."""

@@ -18,13 +18,13 @@ from runstead.api.auth import Parts, principal
 from runstead.api.router import Route, answers
 from runstead.store import sizes
 from runstead.store.sizes import Sizes
-from runstead.telemetry.metrics import METRICS, Metric, MetricKind, Timings
+from runstead.telemetry.family import Numbers, Values
+from runstead.telemetry.metrics import METRICS, Metric, MetricKind
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric as Family
 
 router = APIRouter(route_class=Route, dependencies=[Depends(principal)], include_in_schema=False)
-Values = Mapping[str, Mapping[str, float]]
 
 
 @router.get("/metrics")
@@ -33,10 +33,13 @@ async def read_metrics(parts: Parts, accept: Annotated[str | None, Header()] = N
     """All of `METRICS`, in the format that the caller accepts: Prometheus's text, or OpenMetrics."""
     core: Any = await asyncio.to_thread(import_module, "prometheus_client.core")
     exposition: Any = import_module("prometheus_client.exposition")
-    found = of_sizes(await parts.db.read(sizes.measure, parts.clock.now()))
-    found["runstead_log_size"] = await parts.log.sizes()
+    shared = of_sizes(await parts.db.read(sizes.measure, parts.clock.now()))
+    own = {**parts.meter.values(), **await parts.log_sizes()}
+    told = {"": Numbers(own, parts.meter.timings())}
+    if parts.family is not None:
+        told = {parts.family.place: told[""], **await parts.family.others()}
     registry = core.CollectorRegistry(auto_describe=False)
-    registry.register(_Collected(core, {**found, **parts.meter.values()}, parts.meter.timings()))
+    registry.register(_Collected(core, shared, told))
     written, content_type = exposition.choose_encoder(accept or "")
     return Response(cast("bytes", written(registry)), headers={"content-type": cast("str", content_type)})
 
@@ -65,34 +68,47 @@ def of_sizes(found: Sizes) -> dict[str, Mapping[str, float]]:
 
 
 class _Collected:
-    """The numbers of one scrape, as the library wants them."""
+    """The numbers of one scrape, as the library wants them: the store's, and those of each process."""
 
-    def __init__(self, core: Any, values: Values, timings: Mapping[str, Mapping[str, Timings]]) -> None:
+    def __init__(self, core: Any, shared: Values, told: Mapping[str, Numbers]) -> None:
         self._core = core
-        self._values = values
-        self._timings = timings
+        self._shared = shared
+        self._told = told
 
     def collect(self) -> Iterator[Family]:
-        """A family for each metric."""
+        """A family for each metric. Where several processes are told of, `process` tells their series apart."""
         for metric in METRICS:
+            labels = [] if metric.label is None else [metric.label]
+            if metric.of_store:
+                yield self._family(metric, labels, {"": self._shared.get(metric.name, {})})
+                continue
+            if "" not in self._told:
+                labels.append("process")
             if metric.kind is MetricKind.HISTOGRAM:
-                yield self._histogram(metric, self._timings[metric.name])
+                yield self._histogram(metric, labels)
             else:
-                yield self._family(metric, self._values.get(metric.name, {}))
+                own = {process: each.values.get(metric.name, {}) for process, each in self._told.items()}
+                yield self._family(metric, labels, own)
 
-    def _family(self, metric: Metric, series: Mapping[str, float]) -> Family:
+    def _family(self, metric: Metric, labels: list[str], series: Values) -> Family:
         counter = metric.kind is MetricKind.COUNTER
         make = self._core.CounterMetricFamily if counter else self._core.GaugeMetricFamily
-        family = make(metric.name, metric.help, labels=[] if metric.label is None else [metric.label])
-        for label, value in series.items():
-            family.add_metric([] if metric.label is None else [label], value)
+        family = make(metric.name, metric.help, labels=labels)
+        for process, values in series.items():
+            for label, value in values.items():
+                family.add_metric(_given(metric, label, process), value)
         return cast("Family", family)
 
-    def _histogram(self, metric: Metric, series: Mapping[str, Timings]) -> Family:
+    def _histogram(self, metric: Metric, labels: list[str]) -> Family:
         bounds = [*(f"{bound:g}" for bound in metric.bounds_s), "+Inf"]
-        labels = [] if metric.label is None else [metric.label]
         family = self._core.HistogramMetricFamily(metric.name, metric.help, labels=labels)
-        for label, timings in series.items():
-            buckets = list(zip(bounds, accumulate(timings.counts), strict=True))
-            family.add_metric([label] if labels else [], buckets, timings.sum_s)
+        for process, numbers in self._told.items():
+            for label, timings in numbers.timings[metric.name].items():
+                buckets = list(zip(bounds, accumulate(timings.counts), strict=True))
+                family.add_metric(_given(metric, label, process), buckets, timings.sum_s)
         return cast("Family", family)
+
+
+def _given(metric: Metric, label: str, process: str) -> list[str]:
+    """The values of a series' labels."""
+    return [*([] if metric.label is None else [label]), *([process] if process else [])]
