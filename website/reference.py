@@ -5,6 +5,7 @@ It says nothing of its own: what is missing there is mended in the routes, their
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -178,18 +179,18 @@ def _plain(schema: Document, *, types_page: bool) -> str:
         for key, word in (
             ("minimum", "at least"),
             ("maximum", "at most"),
-            ("minLength", "of at least"),
-            ("maxLength", "of at most"),
+            ("minLength", "length at least"),
+            ("maxLength", "length at most"),
         )
         if key in schema
     ]
-    return " ".join([str(kind), *bounds])
+    return ", ".join([str(kind), *bounds])
 
 
 def _default(schema: Document) -> str:
     if schema.get("default") is None:
         return ""
-    return f"`{_cell(str(schema['default']))}`"
+    return f"`{_cell(json.dumps(schema['default'], ensure_ascii=False))}`"
 
 
 def _cell(text: str) -> str:
