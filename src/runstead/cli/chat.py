@@ -130,13 +130,13 @@ class Chat:
 
     def _answer(self, run_id: str | None) -> None:
         """Ask the person about every call that waits, as often as the agent asks."""
-        while run_id and (calls := pending(self._client, self._agent["id"], run_id)):
+        while run_id and (calls := pending(self._client, run_id)):
             self._names |= {call.id: call.name for call in calls}
             verdicts, reason = _asked(calls)
             if verdicts is None:
                 note(f"left unanswered; `runstead runs approve {run_id}` or deny answers it")
                 return
-            run_id = self._last = answer(self._client, self._agent["id"], verdicts, reason)
+            run_id = self._last = answer(self._client, self._client.run(run_id), verdicts, reason)
             if self._watch(self._client.run(run_id)) != WAITING:
                 return
 

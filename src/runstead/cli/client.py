@@ -145,6 +145,12 @@ class ApiClient:
         """One run."""
         return cast("RunState", self.ask("GET", f"/v1/runs/{run_id}", hint=_no_run(run_id)))
 
+    def asked(self, run_id: str) -> Json | None:
+        """The message with which a run asks, if nobody has answered it yet."""
+        params = {"include": "runstead.pending_approval"}
+        found = self.ask("GET", f"/v1/runs/{run_id}", params=params, hint=_no_run(run_id))
+        return cast("Json | None", found.get("pending_approval"))
+
     def messages(self, run_id: str) -> list[MessageState]:
         """Everything that was said and done in a run, in its order."""
         found: list[MessageState] = []
@@ -175,12 +181,13 @@ class ApiClient:
         """Delete a run; gives it as it was."""
         return cast("RunState", self.ask("DELETE", f"/v1/runs/{run_id}", hint=_no_run(run_id)))
 
-    def send(self, agent_id: str, message: Json, key: str) -> str:
+    def send(self, agent_id: str, message: Json, key: str, conversation_id: str | None = None) -> str:
         """Send one message in the background; gives the id of its run. The same `key` gives the same run again."""
+        path = f"/v1/agents/{agent_id}/messages/stream"
+        if conversation_id is not None:
+            path = f"/v1/conversations/{conversation_id}/messages"
         body = {"messages": [{**message, "otid": key}], "background": True, "stream_tokens": True}
-        with closing(
-            self.stream(f"/v1/agents/{agent_id}/messages/stream", body, _no_agent(agent_id))
-        ) as events:
+        with closing(self.stream(path, body, _no_agent(agent_id))) as events:
             for event in events:
                 if event is not None:
                     return str(event.body["run_id"])

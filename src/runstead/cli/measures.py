@@ -64,6 +64,30 @@ def duration_of(run: RunState, now: datetime) -> str:
     return span(int((now - moment(run["created_at"])).total_seconds() * _NS))
 
 
+def expires(found: RunState, now: datetime) -> str:
+    """In what time a run that asks is answered by the server: 3h, or `never`; `-` where it asks nothing."""
+    asks = found.get("asks")
+    if not asks:
+        return "-"
+    if asks["expires_at"] is None:
+        return "never"
+    return rough(max(0.0, (moment(asks["expires_at"]) - now).total_seconds()))
+
+
+def times(found: RunState, now: datetime) -> str:
+    """Since when a run asks, and until when; empty where it asks nothing, or the server does not say."""
+    asks = found.get("asks")
+    if not asks:
+        return ""
+    since = f"asked {age(asks['requested_at'], now)} ago"
+    if asks["expires_at"] is None:
+        return f"{since}, waits until somebody answers"
+    until = moment(asks["expires_at"])
+    left_s = (until - now).total_seconds()
+    left = f"in {rough(left_s)}" if left_s > 0 else "any moment"
+    return f"{since}, expires {left} ({until:%Y-%m-%d %H:%M}Z)"
+
+
 def size(count: int) -> str:
     """Bytes in the unit that suits them."""
     amount = float(count)

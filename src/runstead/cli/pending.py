@@ -1,20 +1,16 @@
-"""The tool calls that an agent waits to be answered for, as the API shows them. Answers nothing."""
+"""The tool calls that a run waits to be answered for, as the API shows them. Answers nothing."""
 
 from __future__ import annotations
-
-from typing import Any, cast
 
 from runstead.cli.client import ApiClient
 from runstead.cli.received import ShownCall, calls_of
 from runstead.errors import NotFound
 
-Json = dict[str, Any]
 
-
-def pending(client: ApiClient, agent_id: str, run_id: str) -> list[ShownCall]:
-    """The calls of this run that wait for a person."""
+def pending(client: ApiClient, run_id: str) -> list[ShownCall]:
+    """The calls of this run that wait for a person, whichever history it is in."""
     try:
-        asked = client.agent(agent_id)["pending_approval"]
-    except NotFound:  # the agent was deleted, and its questions with it
+        asked = client.asked(run_id)
+    except NotFound:  # the run was deleted, and its question with it
         return []
-    return calls_of(cast("Json", asked)) if asked is not None and asked.get("run_id") == run_id else []
+    return [] if asked is None else calls_of(asked)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from runstead.cli.measures import duration_of, tokens_of
+from runstead.cli.measures import duration_of, times, tokens_of
 from runstead.cli.received import Event, ShownCall, calls_of, text_of
 from runstead.cli.screen import cell, json_line, note, printable
 from runstead.clock import SystemClock
@@ -218,5 +218,8 @@ def ending(run: RunState, *, asks: bool) -> str:
     """How a run ended, in one line. `asks`: a person can still answer what it asked."""
     took = duration_of(run, SystemClock().now())
     why = f" ({run['stop_reason']})" if run["stop_reason"] else ""
-    next_ = f"; answer it with `runstead runs approve {run['id']}` or deny" if asks else ""
+    next_ = ""
+    if asks:
+        since = "; ".join(filter(None, ("", times(run, SystemClock().now()))))
+        next_ = f"{since}; answer it with `runstead runs approve {run['id']}` or deny"
     return f"{run['id']} {run['status']}{why} after {took}, {tokens_of(run)} tokens{next_}"

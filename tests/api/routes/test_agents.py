@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -401,10 +402,29 @@ async def test_the_pending_approval_is_told_where_it_is_asked_for(api: Api) -> N
         api.clock.now(),
         parts=(TextPart("may I?"),),
         tool_calls=(ToolCall("call_1", "conversation_search", "{}", needs_approval=True),),
+        run_id=RunId("run-00000000-0000-4000-8000-0000000000aa"),
+    )
+    assert asked.run_id is not None
+    now = api.clock.now()
+    run = Run(
+        asked.run_id,
+        DEFAULT_USER,
+        DEFAULT_ORGANIZATION,
+        asked.agent_id,
+        RunType.SEND,
+        RunStatus.COMPLETED,
+        now,
+        now,
+        asks=asked.id,
+        asks_until=now,
     )
     await api.db.write(messages.insert_messages, [asked])
+    await api.db.write(runs.insert_run, run)
     pending = (await api.json("GET", path, headers=SDK1))["pending_approval"]
     assert pending["message_type"] == "approval_request_message"
     assert pending["id"] == asked.id
     assert pending["tool_call"]["tool_call_id"] == "call_1"
+    assert datetime.fromisoformat(pending["expires_at"]) == now
+    (listed,) = await api.json("GET", "/v1/agents/?include=agent.pending_approval")
+    assert listed["pending_approval"] == pending
     assert (await api.json("GET", f"/v1/agents/{agent['id']}"))["pending_approval"] is None

@@ -24,7 +24,7 @@ def test_a_pipe_gets_lines_of_columns(typed: Typed, ended: Ended, agent: str) ->
     shown = typed("runs", "list", "--agent", agent)
 
     head, *rows = [line.split("\t") for line in shown.out.splitlines()]
-    assert head == ["ID", "STATUS", "WHY", "AGENT", "AGE", "TOOK", "TOKENS"]
+    assert head == ["ID", "STATUS", "WHY", "AGENT", "AGE", "TOOK", "TOKENS", "EXPIRES"]
     assert [row[0] for row in rows] == [newer, older]
     assert rows[0][1:4] == ["completed", "end_turn", "tester"]
     assert int(rows[0][6]) > 0

@@ -6,6 +6,7 @@ from argparse import Namespace
 from typing import Any, cast
 
 from runstead.cli.client import connect
+from runstead.cli.measures import moment
 from runstead.cli.received import calls_of
 from runstead.cli.screen import cell, json_line, printable
 
@@ -32,6 +33,8 @@ def run(given: Namespace) -> int:
         asked = cast("Json", agent["pending_approval"])
         for call in calls_of(asked):
             print(f"{'waits for':<10} {cell(call.name)}({cell(call.arguments)})")
+        if asked.get("expires_at"):
+            print(f"{'until':<10} {moment(asked['expires_at']):%Y-%m-%d %H:%M}Z")
         print(f"{'next':<10} runstead runs approve {asked.get('run_id')} (or deny)")
     for block in agent["blocks"]:
         print(f"\n[{cell(block['label'])}]\n{printable(block['value'])}")

@@ -48,10 +48,12 @@ def _list(runs: Commands) -> None:
         "list",
         "runstead.cli.runs.listing",
         "list runs, newest first",
-        """List runs, newest first: id, status, agent, age, duration, tokens, and why each ended. On a terminal it is a
+        """List runs, newest first: id, status, agent, age, duration, tokens, why each ended, and in what time
+        the server answers what it asks. On a terminal it is a
         table; in a pipe each run is a line of columns separated by tabs, after a line of their names.""",
         examples=(
             "runstead runs list --active",
+            "runstead runs list --asking",
             "runstead runs list --status failed --agent ada --limit 10",
             "runstead runs list --json | jq -r .id",
         ),
@@ -65,6 +67,7 @@ def _list(runs: Commands) -> None:
     listing.add_argument(
         "--active", action="store_true", help="only runs that are not over (created, running)"
     )
+    listing.add_argument("--asking", action="store_true", help="only runs that wait for an approval")
     listing.add_argument("--agent", metavar="AGENT", help="only runs of this agent: its id or its name")
     listing.add_argument("--conversation", metavar="ID", help="only runs of this conversation")
     listing.add_argument(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from runstead.cli.client import ApiClient, connect
 from runstead.cli.measures import waits
@@ -16,6 +17,9 @@ from runstead.cli.pending import pending
 from runstead.cli.screen import json_line, note, printable
 from runstead.errors import Conflict, Invalid
 from runstead.ids import RandomIds
+
+if TYPE_CHECKING:
+    from runstead.api.wire.runs import RunState
 
 
 def run(given: Namespace) -> int:
@@ -25,11 +29,11 @@ def run(given: Namespace) -> int:
         if not waits(found):
             why = found["stop_reason"] or found["status"]
             raise Conflict(f"{found['id']} waits for no approval ({why}).")
-        waiting = pending(client, found["agent_id"], found["id"])
+        waiting = pending(client, found["id"])
         if not waiting:
             raise Conflict(f"{found['id']} was answered before; `runstead runs list` shows what came of it.")
         verdicts = decide([call.id for call in waiting], given.action == "approve", given.call)
-        new = answer(client, found["agent_id"], verdicts, given.reason)
+        new = answer(client, found, verdicts, given.reason)
         if given.json:
             json_line(client.run(new))
             return 0
@@ -55,10 +59,11 @@ def decide(waiting: Sequence[str], approve: bool, named: Sequence[str] | None) -
     return {call: approve and call in chosen for call in waiting}
 
 
-def answer(client: ApiClient, agent_id: str, verdicts: dict[str, bool], reason: str | None) -> str:
-    """Send the answer; gives the id of the run that it makes."""
+def answer(client: ApiClient, asking: RunState, verdicts: dict[str, bool], reason: str | None) -> str:
+    """Send the answer to what a run asks; gives the id of the run that it makes."""
     approvals = [
         {"type": "approval", "tool_call_id": call, "approve": approve, "reason": reason}
         for call, approve in verdicts.items()
     ]
-    return client.send(agent_id, {"type": "approval", "approvals": approvals}, RandomIds().uuid())
+    message = {"type": "approval", "approvals": approvals}
+    return client.send(asking["agent_id"], message, RandomIds().uuid(), asking["conversation_id"])

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from runstead.cli.client import ApiClient, connect
-from runstead.cli.measures import age, duration_of, tokens_of
+from runstead.cli.measures import age, duration_of, expires, tokens_of
 from runstead.cli.screen import json_line, table
 from runstead.clock import SystemClock
 from runstead.errors import Invalid
@@ -16,8 +16,8 @@ from runstead.errors import Invalid
 if TYPE_CHECKING:
     from runstead.api.wire.runs import RunState
 
-HEAD = ("ID", "STATUS", "WHY", "AGENT", "AGE", "TOOK", "TOKENS")
-RIGHT = ("AGE", "TOOK", "TOKENS")
+HEAD = ("ID", "STATUS", "WHY", "AGENT", "AGE", "TOOK", "TOKENS", "EXPIRES")
+RIGHT = ("AGE", "TOOK", "TOKENS", "EXPIRES")
 
 
 def run(given: Namespace) -> int:
@@ -39,6 +39,7 @@ def show(client: ApiClient, given: Namespace) -> None:
         active=given.active or None,
         conversation_id=given.conversation,
         stop_reason=given.stop_reason,
+        asking=given.asking or None,
     )
     if given.json:
         for each in runs:
@@ -60,6 +61,7 @@ def rows(runs: list[RunState], names: Mapping[str, str], now: datetime) -> list[
             age(each["created_at"], now),
             duration_of(each, now),
             tokens_of(each),
+            expires(each, now),
         )
         for each in runs
     ]

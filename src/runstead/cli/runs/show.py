@@ -7,9 +7,9 @@ from argparse import Namespace
 from typing import TYPE_CHECKING, Any, cast
 
 from runstead.cli.client import connect
-from runstead.cli.measures import duration_of, moment, span, tokens_of, waits
+from runstead.cli.measures import duration_of, moment, span, times, tokens_of, waits
 from runstead.cli.pending import pending
-from runstead.cli.received import calls_of, text_of
+from runstead.cli.received import ShownCall, calls_of, text_of
 from runstead.cli.screen import cell, json_line, printable, table
 from runstead.clock import SystemClock
 
@@ -41,11 +41,11 @@ def run(given: Namespace) -> int:
         found = client.run(given.run)
         steps, messages = client.steps(given.run), client.messages(given.run)
         agent = client.names({found["agent_id"]}).get(found["agent_id"], "no longer there")
-        asks = waits(found) and bool(pending(client, found["agent_id"], found["id"]))
+        asks = pending(client, found["id"]) if waits(found) else []
     if given.json:
         json_line({"run": found, "agent_name": agent, "steps": steps, "messages": messages})
         return 0
-    for name, value in _facts(found, agent, asks=asks):
+    for name, value in _facts(found, agent, asks):
         print(f"{name:<10} {printable(value)}")
     print()
     table(STEPS, [_step(number, step) for number, step in enumerate(steps, 1)], right=STEPS_RIGHT)
@@ -55,7 +55,7 @@ def run(given: Namespace) -> int:
     return 0
 
 
-def _facts(found: RunState, agent: str, *, asks: bool) -> list[tuple[str, str]]:
+def _facts(found: RunState, agent: str, asks: list[ShownCall]) -> list[tuple[str, str]]:
     facts = [
         ("run", found["id"]),
         ("status", found["status"]),
@@ -75,7 +75,9 @@ def _facts(found: RunState, agent: str, *, asks: bool) -> list[tuple[str, str]]:
         facts.append(("callback", _callback(found)))
     if (error := error_of(found)) is not None:
         facts.append(("error", error))
+    facts += [("waits for", f"{cell(call.name)}({cell(call.arguments)})") for call in asks]
     if asks:
+        facts.append(("until", times(found, SystemClock().now())))
         facts.append(("next", f"runstead runs approve {found['id']} (or deny)"))
     return facts
 

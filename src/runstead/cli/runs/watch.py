@@ -76,5 +76,5 @@ def watch(
         note(error)
     code = outcome_code(ended)
     if code not in silent:
-        note(ending(ended, asks=code == WAITING and bool(pending(client, ended["agent_id"], ended["id"]))))
+        note(ending(ended, asks=code == WAITING and bool(pending(client, ended["id"]))))
     return code

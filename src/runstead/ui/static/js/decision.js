@@ -3,25 +3,30 @@
 import { begin, get } from "./api.js";
 import { button, fill, h, icon } from "./dom.js";
 import { field } from "./dialog.js";
-import { pretty } from "./format.js";
+import { moment, ms, pretty, until } from "./format.js";
 import { plain } from "./markdown.js";
 
 const SHOWN_CHARS_MAX = 4000;
 
-/** The message in which a run asks, or null where the question was answered, or has gone with its agent. */
+/** The message in which a run asks, or null where the question was answered, or has gone with its run or agent. */
 export async function pendingOf(run) {
-  if (run.conversation_id) {
-    const [newest] = await get(`v1/runs/?conversation_id=${run.conversation_id}&limit=1`);
-    if (newest?.id !== run.id) return null;
-    const said = await get(`v1/runs/${run.id}/messages?order=desc`);
-    return said.find((message) => message.message_type === "approval_request_message") ?? null;
-  }
-  const agent = await get(`v1/agents/${run.agent_id}?include=agent.pending_approval`).catch((error) => {
+  const found = await get(`v1/runs/${run.id}?include=runstead.pending_approval`).catch((error) => {
     if (error.status === 404) return {};
     throw error;
   });
-  const pending = agent.pending_approval ?? null;
-  return pending?.run_id && pending.run_id !== run.id ? null : pending;
+  return found.pending_approval ?? null;
+}
+
+/** Until when a question waits, in words; to be said anew as time goes by. */
+export function sayDeadline(el) {
+  const note = el.querySelector(".deadline");
+  if (note) note.textContent = `Expires ${until(Number(note.dataset.at))}; then the server answers it.`;
+}
+
+function deadline(pending) {
+  const at = ms(pending.expires_at);
+  if (at === null) return h("p", { class: "muted" }, "Waits until somebody answers.");
+  return h("p", { class: "muted deadline", title: moment(at), "data-at": String(at) });
 }
 
 function callsOf(pending) {
@@ -71,11 +76,13 @@ export function decision(run, pending, onAnswered) {
         h("pre", { class: "field-text", tabindex: "0", role: "group", "aria-label": `Arguments of ${call.name}`, dir: "auto" }, text.length > SHOWN_CHARS_MAX ? `${text.slice(0, SHOWN_CHARS_MAX)}…` : text || "No arguments"),
         several && choice(call));
     }),
+    deadline(pending),
     field("Reason", reason, "The agent reads it where you deny."),
     error,
     h("div", { class: "buttons" }, several
       ? button("Send answers", { kind: "primary", onclick: () => send(null) })
       : [button("Approve", { kind: "primary", drawing: "check", onclick: () => send(true) }), button("Deny", { kind: "danger", drawing: "cross", onclick: () => send(false) })]));
+  sayDeadline(el);
   return el;
 }
 

@@ -40,6 +40,11 @@ export function when(at, now = Date.now()) {
   return day.format(at);
 }
 
+/** How far off something is: in 3 h 12 min, any moment. */
+export function until(at, now = Date.now()) {
+  return at <= now ? "any moment" : `in ${duration(at - now)}`;
+}
+
 export function moment(at) {
   return at === null ? "–" : whole.format(at);
 }

@@ -1,12 +1,15 @@
-// The inbox: what waits for a person over all agents, what is asked, by whom and since when.
+// The inbox: what waits for a person over all agents, what is asked, by whom, since when and until when.
 
 import { get } from "../api.js";
-import { decision, pendingOf } from "../decision.js";
+import { decision, sayDeadline } from "../decision.js";
 import { fill, h, toast } from "../dom.js";
 import { line, moment, ms, when } from "../format.js";
 import { feed } from "../live.js";
 
 const ASKED_MAX = 100;
+const TICK_MS = 5000;
+// What is taken away without a run (a cancel, a deletion) is told by nobody.
+const LOOK_EVERY_TICKS = 6;
 
 export class ApprovalsView {
   title = "Approvals";
@@ -22,7 +25,8 @@ export class ApprovalsView {
       if (event.message_type === "run_changed" && event.run.status === "running") return;
       this.soon ||= setTimeout(() => ((this.soon = 0), this.load()), 200);
     });
-    this.timer = setInterval(() => this.tick(), 5000);
+    this.ticks = 0;
+    this.timer = setInterval(() => this.tick(), TICK_MS);
     this.load();
   }
 
@@ -66,7 +70,12 @@ export class ApprovalsView {
   }
 
   tick() {
-    for (const { age, since } of this.shown.values()) age.textContent = when(since);
+    for (const { el, age, since } of this.shown.values()) {
+      age.textContent = when(since);
+      sayDeadline(el);
+    }
+    this.ticks += 1;
+    if (this.ticks % LOOK_EVERY_TICKS === 0 && !document.hidden) this.load();
   }
 
   dispose() {
@@ -76,14 +85,9 @@ export class ApprovalsView {
   }
 }
 
-/** The runs that ended with a question which nobody has answered, with the question; the newest of each conversation. */
+/** The runs that still ask, of all agents and conversations, with the question, as the server has them. */
 export async function waitingRuns() {
-  const asked = await get(`v1/runs/?stop_reason=requires_approval&limit=${ASKED_MAX}&include=runstead.summary`);
-  const lanes = new Map();
-  for (const run of asked) {
-    const lane = run.conversation_id ?? run.agent_id;
-    if (!lanes.has(lane)) lanes.set(lane, run);
-  }
-  const found = await Promise.all([...lanes.values()].map(async (run) => [run, await pendingOf(run).catch(() => null)]));
-  return found.filter(([, pending]) => pending !== null);
+  const wanted = "include=runstead.summary&include=runstead.pending_approval";
+  const asked = await get(`v1/runs/?stop_reason=requires_approval&asking=true&limit=${ASKED_MAX}&${wanted}`);
+  return asked.filter((run) => run.pending_approval).map((run) => [run, run.pending_approval]);
 }
