@@ -112,7 +112,7 @@ def build(
     gateway = gateway or ProviderGateway(settings, clock)
     patient = PatientDatabase(db)
     workshop = open_workshop(settings, patient)
-    loop = AgentLoop(patient, gateway, workshop.toolbox, clock, ids)
+    loop = AgentLoop(patient, gateway, workshop.toolbox, clock, ids, traces=settings.provider_trace)
     meter = Meter()
     engine = Engine(settings, db, events, clock, ids, CountedExecutor(loop, meter), ground.signals)
     meter.watch("runstead_leases_held", lambda: engine.owner.held)

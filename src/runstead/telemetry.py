@@ -133,6 +133,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("runstead_swept_rows_total", _C, "Rows of events that this process deleted."),
     Metric("runstead_swept_keys_total", _C, "Idempotency keys that this process forgot."),
     Metric("runstead_swept_callbacks_total", _C, "Done callbacks that this process forgot."),
+    Metric("runstead_swept_traces_total", _C, "Traces of what went to models that this process forgot."),
 )
 _KNOWN = {metric.name: metric for metric in METRICS}
 BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
