@@ -203,7 +203,9 @@ def _acting(
     inward = Inward(settings.provider_allow_hosts, open_here(settings, ground.db))
     brought = OwnProviders(patient, workshop.vault, inward.reach)
     gateway = gateway or ProviderGateway(settings, clock, own=brought)
-    loop = AgentLoop(patient, tracing.gateway(gateway, clock), workshop.toolbox, clock, ids, terms)
+    asked = tracing.gateway(gateway, clock)
+    traces = settings.provider_trace
+    loop = AgentLoop(patient, asked, workshop.toolbox, clock, ids, terms, traces=traces)
     executor = tracing.executor(CountedExecutor(loop, meter))
     engine = Engine(settings, ground.db, ground.log, clock, ids, executor, ground.signals)
     meter.watch("runstead_leases_held", lambda: engine.owner.held)

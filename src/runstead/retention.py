@@ -1,4 +1,4 @@
-"""What is kept how long: events of finished runs, idempotency keys, done callbacks. Swept in bounded batches.
+"""What is kept how long: events of finished runs, traces, idempotency keys, done callbacks. Swept in bounded batches.
 
 Messages, steps and runs stay: only who made them deletes them. Events of a run that is not over are never touched.
 
@@ -18,7 +18,7 @@ from runstead.clock import Clock
 from runstead.events.log import EventLog
 from runstead.ids import RunId
 from runstead.settings import Settings
-from runstead.store import events, idempotency, outbox
+from runstead.store import events, idempotency, outbox, traces
 from runstead.store.codec import to_us
 from runstead.store.database import Database
 from runstead.store.events import Ended
@@ -29,6 +29,8 @@ PAUSE_S = 1.0
 RUNS_WALKED = 500
 RUNS_PER_FOLD = 20
 ROWS_PER_COMMIT_MAX = 2000
+# A trace may be two megabytes: few of them are a commit's worth.
+TRACES_PER_COMMIT_MAX = 100
 KEYS_KEEP = timedelta(days=7)
 DONE_KEEP = timedelta(days=1)
 # Owners pack what they end within a second; what they could not is left to the sweep after so long.
@@ -47,6 +49,7 @@ class Swept:
     rows: int = 0
     keys: int = 0
     callbacks: int = 0
+    traces: int = 0
     unfinished: bool = False
 
 
@@ -96,6 +99,10 @@ class Retention:
             count := await self._db.write(outbox.forget_done, now - DONE_KEEP, ROWS_PER_COMMIT_MAX)
         ):
             swept.callbacks += count
+        while not self._late() and (
+            count := await self._db.write(traces.forget_before, now - self._kept, TRACES_PER_COMMIT_MAX)
+        ):
+            swept.traces += count
         swept.unfinished = self._late()
         self._note(swept)
         return swept
@@ -139,6 +146,7 @@ class Retention:
             ("rows", swept.rows),
             ("keys", swept.keys),
             ("callbacks", swept.callbacks),
+            ("traces", swept.traces),
         ):
             self._meter.add(f"runstead_swept_{name}_total", count)
 

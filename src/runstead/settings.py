@@ -19,6 +19,7 @@ _LETTA = {
     "RUNSTEAD_SERVER_PASSWORD": "LETTA_SERVER_PASSWORD",
     "RUNSTEAD_KEEPALIVE_S": "LETTA_KEEPALIVE_INTERVAL",
     "RUNSTEAD_MODEL_TIMEOUT_S": "LETTA_LLM_STREAM_TIMEOUT_SECONDS",
+    "RUNSTEAD_PROVIDER_TRACE": "LETTA_TRACK_PROVIDER_TRACE",
 }
 # Settings that take one of a few words.
 CHOICES = {
@@ -127,6 +128,7 @@ class Settings:
     mcp_idle_s: float = 600.0
     mcp_connections_max: int = 64
     provider_allow_hosts: str = ""
+    provider_trace: bool = False
     callback_timeout_s: float = 5.0
     callback_attempts_max: int = 8
     log_level: str = "WARNING"

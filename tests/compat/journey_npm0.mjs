@@ -151,6 +151,26 @@ operation(async function toolsFromSource() {
   await tools.delete(tool.id);
 });
 
+operation(async function editWhatWasSaid(world) {
+  const before = await agents.messages.list(world.agentId, { limit: 100 });
+  const said = before.find((message) => message.messageType === "assistant_message");
+  const edited = await agents.messages.modify(world.agentId, said.id, {
+    messageType: "assistant_message",
+    content: "edited",
+  });
+  assert.deepEqual([edited.id, edited.content], [said.id, "edited"]);
+  const preview = await agents.messages.previewRawPayload(world.agentId, { messages: [{ role: "user", content: "now" }] });
+  const shown = preview.messages.map((message) => message.content);
+  assert.ok(shown.includes("edited"));
+  assert.equal(shown.at(-1), "now");
+});
+
+operation(async function traceOfAStep(world) {
+  const [step] = await runs.steps.list(world.runId);
+  const off = client.telemetry.retrieveProviderTrace(step.id);
+  await assert.rejects(off, (error) => error.statusCode === 404 && /RUNSTEAD_PROVIDER_TRACE/.test(error.message));
+});
+
 operation(async function deleteARun(world) {
   assert.equal((await runs.delete(world.runId)).id, world.runId);
   await assert.rejects(runs.retrieve(world.runId), (error) => error instanceof LettaError && error.statusCode === 404);

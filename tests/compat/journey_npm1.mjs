@@ -105,6 +105,13 @@ operation(async function whatARunLeaves(world) {
   assert.equal((await client.steps.feedback.create(step.id, { feedback: "positive" })).feedback, "positive");
 });
 
+operation(async function whereItsTimeWent(world) {
+  const spans = await runs.trace.retrieve(world.runId, { limit: 10 });
+  assert.deepEqual(spans.map((span) => span.span_name).slice(0, 2), ["send_message", "agent_step"]);
+  const { step_id } = spans[1].attributes;
+  await assert.rejects(client.steps.trace.retrieve(step_id), /RUNSTEAD_PROVIDER_TRACE/);
+});
+
 operation(async function cancel(world) {
   const events = [];
   const messages = said(story({ text: ["half ", { silence: true }] }));

@@ -112,16 +112,8 @@ _BY_REASON: Mapping[str, str] = {
     "Tools are not written by a model here; send their source: POST /v1/tools/.": """
         POST /v1/tools/generate-tool
     """,
-    "What was said is not changed here; say it again.": """
-        PATCH /v1/agents/{agent_id}/messages/{message_id}
-    """,
-    "What goes to a provider is not kept; GET /v1/steps/{step_id}/messages and …/metrics say what came of it.": """
-        GET /v1/runs/{run_id}/trace
-        GET /v1/steps/{step_id}/trace
-        GET /v1/telemetry/{step_id}
+    "Steps have no transactions with a billing service here; GET /v1/steps/{step_id} says what a step cost.": """
         PATCH /v1/steps/{step_id}/transaction/{transaction_id}
-        POST /v1/agents/{agent_id}/messages/preview-raw-payload
-        POST /v1/conversations/{conversation_id}/messages/preview-raw-payload
     """,
     "A single answer without a run is not offered; send a message to an agent.": """
         POST /v1/agents/{agent_id}/generate

@@ -32,11 +32,13 @@ from runstead.api.routes import (
     messages,
     metrics,
     models,
+    previews,
     providers,
     runs,
     steps,
     tags,
     tools,
+    traces,
     transcript,
 )
 from runstead.api.services import Services
@@ -51,11 +53,13 @@ ROUTERS = (
     core_memory.router,
     messages.router,
     compaction.router,
+    previews.router,
     conversations.router,
     chat.router,
     feed.router,  # before `runs`, whose paths take any word for an id
     runs.router,
     steps.router,
+    traces.router,
     blocks.router,
     identities.router,
     tags.router,

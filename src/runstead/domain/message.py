@@ -109,7 +109,7 @@ class Message:
 
     `parts` in the order they were said; `tool_calls` only with role assistant; `tool_return` only with role tool;
     `decisions`, `client_returns` (results of the client's own tools) and `answers` (the id of what asked) only with role
-    approval. `otid` is the client's own id.
+    approval. `otid` is the client's own id. `edited_at`: somebody gave it other words then.
     """
 
     id: MessageId
@@ -134,6 +134,7 @@ class Message:
     mark: Mark | None = None
     in_context: bool = True
     compaction: Mapping[str, object] | None = None
+    edited_at: datetime | None = None
     position: int = 0
 
     @property

@@ -16,6 +16,7 @@ from runstead.domain.event import RunEvent
 from runstead.domain.message import Message
 from runstead.domain.run import Run, RunStatus, StopReason
 from runstead.domain.step import Step, Usage
+from runstead.domain.trace import ProviderTrace
 from runstead.ids import MessageId
 
 
@@ -104,6 +105,7 @@ class Change:
     blocks: tuple[Block, ...] = ()
     events: tuple[RunEvent, ...] = ()
     leaves_context: tuple[MessageId, ...] = ()
+    traces: tuple[ProviderTrace, ...] = ()
     callback: bool = False
 
 

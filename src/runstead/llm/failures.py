@@ -101,6 +101,11 @@ def incomplete(provider: str) -> ModelError:
     )
 
 
+def without_keys(text: str) -> str:
+    """`text` without anything that looks like a key."""
+    return _KEYS.sub("…", text)
+
+
 def redacted(text: str, key: str | None = None) -> str:
     """`text`, at most MESSAGE_CHARS_MAX of it, without anything that is or looks like a key."""
     if key:

@@ -13,13 +13,14 @@ from typing import cast
 from runstead.clock import Clock
 from runstead.domain.message import Message, Role, TextPart
 from runstead.domain.run_machine import Advanced
+from runstead.domain.shown import conversation
 from runstead.domain.step import Step, StepStatus, Usage
 from runstead.domain.tokens import tokens_of
 from runstead.domain.tool import ToolSpec
 from runstead.domain.transcript import compaction_notice
 from runstead.ids import Ids, MessageId, StepId
 from runstead.llm.types import Delta, Finish, Gateway, ModelRequest, TextDelta
-from runstead.loop.context import conversation, fixed_tokens, request_of
+from runstead.loop.context import fixed_tokens, request_of
 from runstead.loop.turn import Turn
 
 FULL_SHARE = 0.9

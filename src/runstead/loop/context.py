@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from runstead.domain.agent import Agent, Block
-from runstead.domain.message import Mark, Message, Role
+from runstead.domain.message import Message
 from runstead.domain.prompt import system_prompt
 from runstead.domain.run import Run
+from runstead.domain.shown import conversation
 from runstead.domain.tokens import CHARS_PER_TOKEN, chars_of_tools, tokens_of
 from runstead.domain.tool import ToolSpec
 from runstead.llm.types import ModelRequest
@@ -32,36 +33,6 @@ def request_of(
         settings=agent.settings,
         user_id=run.user_id,
     )
-
-
-def conversation(messages: Iterable[Message]) -> list[Message]:
-    """The turns the model sees: the newest summary first, no system messages, nothing that was abandoned."""
-    turns: list[Message] = []
-    summary: Message | None = None
-    answered = False
-    for message in messages:
-        role = message.role
-        if role is Role.SUMMARY:
-            summary = message
-        elif role is not Role.SYSTEM and message.mark is not Mark.ABANDONED:
-            turns.append(message)
-            answered = answered or role is Role.APPROVAL
-    if answered:
-        turns = _returns_first(turns)
-    return turns if summary is None else [summary, *turns]
-
-
-def _returns_first(turns: list[Message]) -> list[Message]:
-    """A call's return right behind the call, although a person's answer came between them."""
-    returns = {m.tool_return.call_id: m for m in turns if m.tool_return is not None}
-    placed: list[Message] = []
-    for message in turns:
-        if message.tool_return is None and message.role is not Role.APPROVAL:
-            placed.append(message)
-        elif message.tool_return is not None and message.tool_return.call_id in returns:
-            placed.append(returns.pop(message.tool_return.call_id))
-        placed += [returns.pop(call.id) for call in message.tool_calls if call.id in returns]
-    return placed
 
 
 def fixed_tokens(agent: Agent, run: Run, blocks: Sequence[Block], tools: Sequence[ToolSpec]) -> int:

@@ -1,7 +1,8 @@
 """What the model sees of each conversation, kept in memory between runs so that a long one is not read anew every time.
 
-The store is the truth: every load asks it for what is newer and counts what is there; where the count does not agree
-(another process compacted, somebody reset the agent) all is read again. Bounded in messages; the longest unused go first.
+The store is the truth: every load asks it for what is newer, counts what is there and asks what was edited last; where that
+does not agree (another process compacted, somebody reset the agent or edited a message) all is read again. Bounded in
+messages; the longest unused go first.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from runstead.loop.history import History
 from runstead.loop.hold import Hold, Interrupt, Interrupted
 from runstead.loop.recovery import disown
 from runstead.loop.step import Stepper
+from runstead.loop.tracer import Tracer
 from runstead.loop.turn import Turn
 from runstead.store.database import Database
 from runstead.store.turns import load_turn
@@ -42,13 +43,15 @@ class AgentLoop:
         clock: Clock,
         ids: Ids,
         approvals: ApprovalTerms,
+        *,
+        traces: bool = False,
     ) -> None:
         self._db = db
         self._clock = clock
         self._ids = ids
         self._tools = tools
         self._history = History()
-        self._stepper = Stepper(gateway, tools, clock, ids, approvals)
+        self._stepper = Stepper(gateway, tools, clock, ids, approvals, Tracer() if traces else None)
         self._caller = Caller(db, tools, clock, ids)
         self._compactor = Compactor(gateway, clock, ids)
 

@@ -5,7 +5,7 @@ Everything that may end an answer early — the model's failure, a cancel, this 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import cast
@@ -17,12 +17,14 @@ from runstead.domain.message import Mark, Message, Role, TextPart
 from runstead.domain.run import StopReason
 from runstead.domain.run_machine import Advanced, Finished
 from runstead.domain.step import Step, StepStatus, Usage
+from runstead.domain.trace import ProviderTrace
 from runstead.errors import ModelError, ModelErrorKind
 from runstead.ids import Ids, MessageId, StepId, attempt_message_id
 from runstead.llm.types import CallDelta, Delta, Gateway, ModelRequest, ReasoningDelta, TextDelta
 from runstead.loop.answer import Answer
 from runstead.loop.context import request_of, tokens_of_request
 from runstead.loop.hold import Interrupt, Interrupted
+from runstead.loop.tracer import Tracer
 from runstead.loop.turn import Turn
 from runstead.telemetry.traces import traced_step
 from runstead.tools.registry import Toolbox
@@ -52,9 +54,16 @@ class Stepper:
     """Makes steps. One serves all runs; everything about a run is in its turn."""
 
     def __init__(
-        self, gateway: Gateway, tools: Toolbox, clock: Clock, ids: Ids, approvals: ApprovalTerms
+        self,
+        gateway: Gateway,
+        tools: Toolbox,
+        clock: Clock,
+        ids: Ids,
+        approvals: ApprovalTerms,
+        tracer: Tracer | None = None,
     ) -> None:
         self._gateway = gateway
+        self._tracer = tracer
         self._tools = tools
         self._clock = clock
         self._ids = ids
@@ -140,6 +149,7 @@ class Stepper:
             messages=(message,),
             steps=(step,),
             events=events,
+            traces=self._traced(asking),
         )
         return True
 
@@ -157,7 +167,8 @@ class Stepper:
         )
         events = () if turn.run.request.stream_tokens else turn.told([message])
         given = Advanced(usage, 1, self._ttft_ns(turn, asking))
-        await turn.advance(given, messages=(message, note), steps=(step,), events=events)
+        traces = self._traced(asking)
+        await turn.advance(given, messages=(message, note), steps=(step,), events=events, traces=traces)
 
     async def _called(
         self, turn: Turn, asking: Asking, message: Message, usage: Usage, ttft_ns: int | None
@@ -173,10 +184,12 @@ class Stepper:
                 messages=(message,),
                 steps=(step.ended(StepStatus.SUCCESS, reason.value),),
                 events=events,
+                traces=self._traced(asking),
             )
             return True
         given = Advanced(usage, 1, ttft_ns)
-        await turn.advance(given, messages=(message,), steps=(step,), events=events)
+        traces = self._traced(asking)
+        await turn.advance(given, messages=(message,), steps=(step,), events=events, traces=traces)
         return False
 
     async def _failed(self, turn: Turn, asking: Asking, error: ModelError) -> None:
@@ -193,6 +206,7 @@ class Stepper:
             messages=kept,
             steps=(step,),
             events=events,
+            traces=self._traced(asking, details),
         )
 
     async def _cancelled(self, turn: Turn, asking: Asking) -> None:
@@ -204,6 +218,7 @@ class Stepper:
             messages=kept,
             steps=(step,),
             events=events,
+            traces=self._traced(asking),
         )
 
     async def _abandon(self, turn: Turn, asking: Asking) -> None:
@@ -215,7 +230,14 @@ class Stepper:
         step = replace(self._timed(asking, usage), error_type="abandoned").ended(StepStatus.FAILED, None)
         ping = Ping("ping-" + self._ids.uuid(), self._clock.now(), (message.id,), turn.run.epoch + 1)
         told = (ping,) if turn.run.request.stream_tokens else ()
-        await turn.advance(Advanced(usage), messages=(message,), steps=(step,), events=told)
+        traces = self._traced(asking)
+        await turn.advance(Advanced(usage), messages=(message,), steps=(step,), events=told, traces=traces)
+
+    def _traced(self, asking: Asking, error: Mapping[str, object] | None = None) -> tuple[ProviderTrace, ...]:
+        """What went out and came back, where the server keeps it."""
+        if self._tracer is None:
+            return ()
+        return (self._tracer.trace(asking.step, asking.request, asking.answer, error),)
 
     def _kept(
         self, turn: Turn, asking: Asking, mark: Mark

@@ -19,6 +19,7 @@ from runstead.domain.step import Step
 from runstead.domain.tokens import tokens_of
 from runstead.domain.tool import ToolSpec
 from runstead.domain.tool_rules import Called
+from runstead.domain.trace import ProviderTrace
 from runstead.domain.transcript import told_all
 from runstead.ids import MessageId
 from runstead.loop.history import Seen
@@ -119,10 +120,11 @@ class Turn:
         memory: tuple[Block, ...] = (),
         events: tuple[RunEvent, ...] = (),
         leaves: tuple[MessageId, ...] = (),
+        traces: tuple[ProviderTrace, ...] = (),
     ) -> None:
         """Commit that the run goes on."""
         after = transition(self.run, given, self._clock.now())
-        await self._commit(Change(after, messages, steps, memory, events, leaves))
+        await self._commit(Change(after, messages, steps, memory, events, leaves, traces))
 
     async def finish(
         self,
@@ -133,6 +135,7 @@ class Turn:
         memory: tuple[Block, ...] = (),
         events: tuple[RunEvent, ...] = (),
         leaves: tuple[MessageId, ...] = (),
+        traces: tuple[ProviderTrace, ...] = (),
     ) -> None:
         """Commit the end of the run, with the events that every stream ends with."""
         after = transition(self.run, given, self._clock.now())
@@ -142,7 +145,7 @@ class Turn:
             error = {key: str(value) for key, value in given.error.items() if value is not None}
             failed = (Failed(error["error_type"], error["message"], error.get("detail")),)
         ending = (*events, *failed, Stopped(given.reason), used)
-        await self._commit(Change(after, messages, steps, memory, ending, leaves, callback=True))
+        await self._commit(Change(after, messages, steps, memory, ending, leaves, traces, callback=True))
 
     def told(self, messages: Sequence[Message]) -> tuple[RunEvent, ...]:
         """The events of stored messages, for who does not follow token by token."""

@@ -31,7 +31,7 @@ from runstead.domain.run import Run
 from runstead.domain.stored_tool import StoredTool
 from runstead.errors import Busy, Invalid, NotFound
 from runstead.ids import AgentId, MessageId, UserId
-from runstead.store import approvals, archives, blocks, messages, runs, secrets, tools
+from runstead.store import approvals, archives, blocks, messages, runs, secrets, tools, traces
 from runstead.store.blocks import holders
 from runstead.store.codec import from_us, pack, to_us, unpack
 from runstead.store.documents import extra
@@ -267,6 +267,7 @@ def delete_agent(conn: Connection, user_id: UserId, agent_id: str, now: datetime
     if runs.active_of_agent(conn, user_id, AgentId(agent_id)):
         raise Busy(f"Agent {agent_id} has active runs; cancel them first.")
     approvals.settle_agent(conn, user_id, agent_id, now)
+    traces.forget_agent(conn, agent_id)
     gone = conn.execute(delete(table).where(table.c.user_id == user_id, table.c.id == agent_id))
     return gone.rowcount == 1
 

@@ -15,7 +15,18 @@ from runstead.domain.run import Run
 from runstead.domain.run_machine import Change, Claimed, transition
 from runstead.errors import StaleEpoch
 from runstead.ids import RunId
-from runstead.store import agents, blocks, conversations, events, idempotency, messages, outbox, runs, steps
+from runstead.store import (
+    agents,
+    blocks,
+    conversations,
+    events,
+    idempotency,
+    messages,
+    outbox,
+    runs,
+    steps,
+    traces,
+)
 from runstead.store.schema import runs as table
 
 # Numbers that a run's log may use before the store is asked again: at most so many are ever left without an event.
@@ -79,6 +90,7 @@ def commit(
         raise StaleEpoch
     events.put(conn, rows)
     steps.save_steps(conn, change.steps)
+    traces.insert_traces(conn, change.traces)
     if change.leaves_context:
         messages.leave_context(conn, run.lane, change.leaves_context)
     messages.insert_messages(conn, change.messages)
@@ -163,4 +175,5 @@ def delete_run(conn: Connection, run: Run) -> None:
     runs.delete_run(conn, run.user_id, run.id)
     events.delete_events(conn, [run.id])
     steps.orphan_steps(conn, run.id)
+    traces.forget_run(conn, run.id)
     idempotency.forget_run(conn, run.id)

@@ -5,7 +5,7 @@ Every query names the actor. Order is `position`, nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -25,10 +25,11 @@ from runstead.domain.message import (
     ToolReturn,
 )
 from runstead.domain.run import Run
-from runstead.errors import NotFound
+from runstead.errors import Busy, NotFound
 from runstead.ids import AgentId, MessageId, RunId, UserId
-from runstead.store.codec import from_us, pack, to_us, unpack
-from runstead.store.runs import find_run
+from runstead.store.codec import from_us, maybe_from_us, pack, to_us, unpack
+from runstead.store.locks import hold, lane_lock
+from runstead.store.runs import find_run, head_of_lane
 from runstead.store.schema import messages as table
 
 _COLUMNS = (
@@ -45,6 +46,7 @@ _COLUMNS = (
     table.c.is_err,
     table.c.otid,
     table.c.document,
+    table.c.edited_at,
 )
 SEARCH_WORDS_MAX = 32
 _PARTS = {"text": TextPart, "image": ImagePart, "reasoning": ReasoningPart}
@@ -75,6 +77,16 @@ _LAST_ASSISTANT = (
     .limit(1)
 )
 _COUNT = select(func.count()).where(table.c.lane == bindparam("lane"), table.c.in_context)
+_STAND = _COUNT.add_columns(
+    select(func.max(table.c.edited_at))
+    .where(
+        table.c.lane == bindparam("lane"),
+        table.c.edited_at.is_not(None),
+        table.c.in_context,
+        table.c.position <= bindparam("until"),
+    )
+    .scalar_subquery()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +146,13 @@ def in_context(conn: Connection, lane: str, after: int = 0) -> list[Message]:
 def count_in_context(conn: Connection, lane: str) -> int:
     """How many messages the model sees of an agent or conversation."""
     return conn.scalar(_COUNT, {"lane": lane}) or 0
+
+
+def is_whole(conn: Connection, lane: str, known: Sequence[Message], newer: int) -> bool:
+    """Whether these, and so many newer ones, are all that the model sees of a lane, and these have the words of now."""
+    count, edited_at = conn.execute(_STAND, {"lane": lane, "until": known[-1].position}).one()
+    newest = max((m.edited_at for m in known if m.edited_at is not None), default=None)
+    return count == len(known) + newer and maybe_from_us(edited_at) == newest
 
 
 def count_stored(conn: Connection, user_id: UserId, lane: str) -> int:
@@ -271,6 +290,33 @@ def find_messages(conn: Connection, user_id: UserId, where: MessageSearch) -> li
     return [_message(row) for row in conn.execute(query)]
 
 
+def edit_message(
+    conn: Connection,
+    user_id: UserId,
+    agent_id: AgentId,
+    message_id: str,
+    edit: Callable[[Message], Message],
+    now: datetime,
+) -> Message | None:
+    """Give a message of this agent other words; None where there is none.
+
+    Raises `Busy` while a run is under way or waits in its conversation: it would go on from words that are no more.
+    """
+    found = find_message(conn, user_id, message_id)
+    if found is None or found.agent_id != agent_id:
+        return None
+    lane = found.conversation_id or found.agent_id
+    hold(conn, lane_lock(lane))  # nobody is admitted meanwhile
+    if (run_id := head_of_lane(conn, lane)) is not None:
+        raise Busy(f"Run {run_id} is not over; wait for it, or cancel it, and then edit what was said.")
+    found = find_message(conn, user_id, message_id) or found
+    newest = conn.scalar(select(func.max(table.c.edited_at)).where(table.c.lane == lane)) or 0
+    after = replace(edit(found), edited_at=from_us(max(to_us(now), int(newest) + 1)))
+    written = {name: _row(after)[name] for name in ("text", "document", "edited_at")}
+    conn.execute(update(table).where(table.c.user_id == user_id, table.c.id == message_id).values(written))
+    return after
+
+
 def leave_context(conn: Connection, lane: str, ids: Sequence[MessageId]) -> None:
     """Take messages out of what the model sees; they stay in the transcript."""
     conn.execute(update(table).where(table.c.lane == lane, table.c.id.in_(ids)).values(in_context=False))
@@ -306,6 +352,7 @@ def _row(message: Message) -> dict[str, object]:
         "otid": message.otid,
         "text": _searchable(message),
         "document": pack(_document(message)),
+        "edited_at": None if message.edited_at is None else to_us(message.edited_at),
     }
 
 
@@ -370,6 +417,7 @@ def _message(row: Sequence[Any]) -> Message:
         mark=None if mark is None else Mark(mark),
         in_context=row[9],
         compaction=document.get("compaction"),
+        edited_at=maybe_from_us(row[13]),
         position=position,
     )
 

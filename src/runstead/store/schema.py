@@ -293,9 +293,16 @@ messages = Table(
     Column("otid", Text),
     Column("text", Text, nullable=False),
     Column("document", Text, nullable=False),
+    Column("edited_at", BigInteger),
     Index("messages_by_lane", "lane", "in_context", "position"),
     Index("messages_by_agent", "agent_id", "position"),
     Index("messages_by_run", "run_id", "position"),
+    Index(
+        "messages_edited",
+        "lane",
+        sqlite_where=text("edited_at IS NOT NULL"),
+        postgresql_where=text("edited_at IS NOT NULL"),
+    ),
     # A client that lost its stream asks by what it called its message.
     Index(
         "messages_by_otid",
@@ -434,6 +441,22 @@ steps = Table(
     Column("document", Text, nullable=False),
     Index("steps_by_run", "run_id", "position"),
     Index("steps_by_user", "user_id", "created_at", "id"),
+)
+
+# What went to a provider and came back, a step; kept only where the server is told to, and no longer than events.
+provider_traces = Table(
+    "provider_traces",
+    metadata,
+    Column("step_id", Text, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("agent_id", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("response", Text, nullable=False),
+    Index("provider_traces_by_run", "run_id"),
+    Index("provider_traces_by_agent", "agent_id"),
+    Index("provider_traces_by_time", "created_at"),
 )
 
 # The log's rows: several events each, one line an event. `epoch` is the owner that wrote them; `packed` rows are compressed.

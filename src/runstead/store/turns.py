@@ -47,7 +47,7 @@ def load_turn(conn: Connection, run: Run, known: tuple[Message, ...], shipped: C
     stored = tools.tools_named(conn, run.user_id, [name for name in agent.tools if name not in shipped])
     if known:
         newer = messages.in_context(conn, run.lane, known[-1].position)
-        if messages.count_in_context(conn, run.lane) == len(known) + len(newer):
+        if messages.is_whole(conn, run.lane, known, len(newer)):
             return LoadedTurn(agent, memory, tuple(newer), known_holds=True, stored=stored)
     found = tuple(messages.in_context(conn, run.lane))
     return LoadedTurn(agent, memory, found, known_holds=False, stored=stored)

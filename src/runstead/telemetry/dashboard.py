@@ -31,7 +31,7 @@ ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     (
         "Retention",
-        ("swept_runs_total", "swept_rows_total", "swept_keys_total", "swept_callbacks_total"),
+        ("swept_runs_total", "swept_rows_total", "swept_keys_total", "swept_callbacks_total", "swept_traces_total"),
     ),
 )  # fmt: skip
 PREFIX = "runstead_"

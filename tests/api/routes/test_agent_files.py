@@ -144,6 +144,21 @@ async def test_a_file_that_is_none_is_refused(api: Api, file: object, says: str)
     assert await api.json("GET", "/v1/agents/") == []
 
 
+async def test_skills_of_the_client_go_into_the_file(api: Api) -> None:
+    """The other form of exporting takes them; all else in the file is the same."""
+    agent = await api.agent(system="Be terse.")
+    path = f"/v1/agents/{agent['id']}/export"
+    plain = await api.json("GET", path)
+    bare = await api.json("POST", path)
+    skills = [{"name": "sail", "files": {"SKILL.md": "Sail."}}]
+
+    file = await api.json("POST", path, json={"skills": skills, "scrub_messages": True})
+
+    assert [{**skills[0], "source_url": None}] == file["skills"]
+    assert [] == file["agents"][0]["messages"] == plain["skills"]
+    assert {**plain, "created_at": 0} == {**bare, "created_at": 0}
+
+
 async def test_what_cannot_be_exported_says_so(api: Api) -> None:
     """The older format, a conversation that is not there, an agent that is not there."""
     agent = await api.agent()
@@ -154,6 +169,7 @@ async def test_what_cannot_be_exported_says_so(api: Api) -> None:
     assert scrubbed["agents"][0]["messages"] == []
     absent = "agent-00000000-0000-4000-8000-00000000dead"
     await api.json("GET", f"/v1/agents/{absent}/export", 404)
+    await api.json("POST", f"/v1/agents/{absent}/export", 404)
     await bring(api, minimal(), {"override_model_handle": "nobody/knows"}, 404)
     await bring(api, minimal(), {"secrets": '["TOKEN"]'}, 400)
     await api.json("POST", "/v1/agents/import", 422)

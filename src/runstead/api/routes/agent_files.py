@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import File, Form, Header, Response, UploadFile
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from fastapi import Body, File, Form, Header, Response, UploadFile
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from runstead.api.auth import Caller, Parts
 from runstead.api.router import Json, answers, v1_router
 from runstead.api.routes.agents import AgentPath, find_catalog, find_model, find_record, sealed_secrets
 from runstead.api.routes.tools import made_tool
+from runstead.api.services import Services
 from runstead.api.wire.agent_file import (
     Exported,
     FileAgent,
@@ -27,7 +28,7 @@ from runstead.api.wire.first_messages import first_messages
 from runstead.api.wire.paging import asked
 from runstead.domain.pending import open_in, refused
 from runstead.errors import Invalid, NotFound, NotImplementedHere
-from runstead.ids import AgentId, BlockId
+from runstead.ids import AgentId, BlockId, UserId
 from runstead.store import agents, conversations, messages
 from runstead.store import tools as tool_store
 from runstead.store.messages import MessageFilter, MessagePage
@@ -37,6 +38,7 @@ router = v1_router("agents")
 
 EXPORTED_MAX = 20_000
 IMPORTED_REASON = "it was asked before the agent was exported; the answer is given there"
+SKILLS_MAX = 1000
 _SECRETS = TypeAdapter(dict[str, str])
 
 
@@ -47,6 +49,29 @@ class ExportQuery(BaseModel):
     use_legacy_format: bool = False
     conversation_id: str | None = None
     scrub_messages: bool = False
+
+
+class ExportForms(BaseModel):
+    """The forms of agent files; clients never send them. The reference's document names them here."""
+
+    spec: dict[str, object] | None = None
+    legacy_spec: dict[str, object] | None = None
+
+
+class SkillFile(BaseModel):
+    """A skill of the client's that goes into the file."""
+
+    name: str
+    files: dict[str, str] | None = None
+    source_url: str | None = None
+
+
+class ExportRequest(BaseModel):
+    """What shall be in the file."""
+
+    conversation_id: str | None = None
+    scrub_messages: bool = False
+    skills: Annotated[list[SkillFile], Field(max_length=SKILLS_MAX)] = []
 
 
 class ImportedAgents(TypedDict):
@@ -86,24 +111,27 @@ async def export_agent(
     query: Annotated[ExportQuery, asked(ExportQuery)],
     caller: Caller,
     parts: Parts,
+    _body: Annotated[ExportForms | None, Body()] = None,
 ) -> Response:
     """Read an agent as a file, with its own history or that of one of its conversations."""
     if query.use_legacy_format:
         raise NotImplementedHere(
             "The older format of agent files is not offered; leave use_legacy_format out."
         )
-    record = await find_record(parts, caller.user.id, agent_id)
-    lane = query.conversation_id or agent_id
-    if query.conversation_id is not None and not await parts.db.read(
-        conversations.is_conversation, caller.user.id, query.conversation_id, agent_id
-    ):
-        raise NotFound(f"Conversation {query.conversation_id} not found")
-    where = MessageFilter(agent_id=agent_id, lane=lane)
-    page = MessagePage(limit=0 if query.scrub_messages else EXPORTED_MAX, ascending=False)
-    newest = await parts.db.read(messages.list_messages, caller.user.id, where, page)
-    model = parts.gateway.model(record.agent.model)
-    file = Exported(record, newest[::-1], model, parts.clock.now())
-    return Json(written(file))
+    wanted = ExportRequest(conversation_id=query.conversation_id, scrub_messages=query.scrub_messages)
+    return Json(await _file(parts, caller.user.id, agent_id, wanted))
+
+
+@router.post("/agents/{agent_id}/export")
+@answers(dict[str, object])
+async def export_agent_with_skills(
+    agent_id: AgentPath,
+    caller: Caller,
+    parts: Parts,
+    body: Annotated[ExportRequest | None, Body()] = None,
+) -> Response:
+    """Read an agent as a file, with skills of the client's in it."""
+    return Json(await _file(parts, caller.user.id, agent_id, body or ExportRequest()))
 
 
 @router.post("/agents/import")
@@ -157,6 +185,24 @@ async def import_agent(
     sealed = sealed_secrets(parts, agent.id, secrets)
     await parts.db.write(agents.make_agent, agent, stored, (), first, sealed)
     return Json(ImportedAgents(agent_ids=[agent.id]))
+
+
+async def _file(
+    parts: Services, user_id: UserId, agent_id: AgentId, wanted: ExportRequest
+) -> dict[str, object]:
+    """An agent as a file. Raises `NotFound`."""
+    record = await find_record(parts, user_id, agent_id)
+    lane = wanted.conversation_id or agent_id
+    if wanted.conversation_id is not None and not await parts.db.read(
+        conversations.is_conversation, user_id, wanted.conversation_id, agent_id
+    ):
+        raise NotFound(f"Conversation {wanted.conversation_id} not found")
+    where = MessageFilter(agent_id=agent_id, lane=lane)
+    page = MessagePage(limit=0 if wanted.scrub_messages else EXPORTED_MAX, ascending=False)
+    newest = await parts.db.read(messages.list_messages, user_id, where, page)
+    model = parts.gateway.model(record.agent.model)
+    file = written(Exported(record, newest[::-1], model, parts.clock.now()))
+    return {**file, "skills": [skill.model_dump() for skill in wanted.skills]}
 
 
 def _other_model(wanted: FileAgent, handle: str) -> dict[str, object]:

@@ -157,7 +157,7 @@ async def fork_conversation(
     conversation_id: LanePath, caller: Caller, parts: Parts, agent_id: OfAgent = None
 ) -> Response:
     """Begin a conversation that goes on from here: it has copies of what is seen here, and of the blocks."""
-    to, source = await _addressed(parts, caller.user.id, conversation_id, agent_id)
+    to, source = await addressed(parts, caller.user.id, conversation_id, agent_id)
     agent = await _agent(parts, caller.user.id, to.agent_id)
     seen = await parts.db.read(messages.in_context, to.lane)
     now, fork_id = parts.clock.now(), _new_id(parts)
@@ -183,7 +183,7 @@ async def list_conversation_messages(
     parts: Parts,
 ) -> Response:
     """List the messages of a conversation: the newest first unless asked otherwise."""
-    to, _ = await _addressed(parts, caller.user.id, conversation_id, query.agent_id)
+    to, _ = await addressed(parts, caller.user.id, conversation_id, query.agent_id)
     where = MessageFilter(agent_id=to.agent_id, lane=to.lane)
     return Json(await history(parts, caller.user.id, where, query))
 
@@ -199,7 +199,7 @@ async def send_conversation_message(
     idempotency_key: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Send messages to a conversation and follow the run; with `streaming` false, wait for the whole answer."""
-    to, _ = await _addressed(parts, caller.user.id, conversation_id, body.agent_id)
+    to, _ = await addressed(parts, caller.user.id, conversation_id, body.agent_id)
     sending = Sending(caller.user, request, idempotency_key)
     answer = stream_answer if body.streaming else wait_for_answer
     return await answer(parts, to, body, RunType.CONVERSATION, sending)
@@ -215,7 +215,7 @@ async def retrieve_conversation_stream(
 ) -> Response:
     """Follow a run of a conversation from any event on: the named one, that of a message, or else the newest active one."""
     wanted = body or ResumeRequest()
-    to, _ = await _addressed(parts, caller.user.id, conversation_id, wanted.agent_id)
+    to, _ = await addressed(parts, caller.user.id, conversation_id, wanted.agent_id)
     run = await _run_to_follow(parts, caller.user.id, to, wanted)
     return await follow(parts, run, wanted.starting_after, wanted)
 
@@ -226,7 +226,7 @@ async def cancel_conversation(
     conversation_id: LanePath, caller: Caller, parts: Parts, agent_id: OfAgent = None
 ) -> Response:
     """End every run of a conversation that is not over. Answers what became of each."""
-    to, _ = await _addressed(parts, caller.user.id, conversation_id, agent_id)
+    to, _ = await addressed(parts, caller.user.id, conversation_id, agent_id)
     return Json(await parts.cancellation.cancel_lane(caller.user, to.lane))
 
 
@@ -240,7 +240,7 @@ async def compact_conversation(
 ) -> Response:
     """Let a summary stand for the oldest turns of a conversation. It is a run: it waits its turn, it can be cancelled."""
     agent_id = None if body is None else body.agent_id
-    to, _ = await _addressed(parts, caller.user.id, conversation_id, agent_id)
+    to, _ = await addressed(parts, caller.user.id, conversation_id, agent_id)
     return await compacted(parts, caller.user, to)
 
 
@@ -255,7 +255,7 @@ async def recompile_conversation(
 ) -> Response:
     """Read the system prompt as it is now, memory included. It is compiled for every question anew, so nothing changes."""
     agent_id = None if body is None else body.agent_id
-    to, found = await _addressed(parts, caller.user.id, conversation_id, agent_id)
+    to, found = await addressed(parts, caller.user.id, conversation_id, agent_id)
     agent = await _agent(parts, caller.user.id, to.agent_id)
     return Json(await compiled_prompt(parts, agent, found))
 
@@ -279,7 +279,7 @@ async def _agent(parts: Services, user_id: UserId, agent_id: str) -> Agent:
     return agent
 
 
-async def _addressed(
+async def addressed(
     parts: Services, user_id: UserId, named: str, agent_id: str | None
 ) -> tuple[Addressee, Conversation | None]:
     """Whom a path value means. Raises `NotFound`."""

@@ -13,11 +13,13 @@ from runstead.api.exchange import (
     Sending,
     history,
     new_run,
+    shown_messages,
     stream_answer,
     wait_for_answer,
 )
 from runstead.api.router import Json, answers, v1_router
 from runstead.api.routes.agents import AgentPath, no_agent
+from runstead.api.wire.message_edit import MessageEdit
 from runstead.api.wire.messages import (
     AgentHistoryQuery,
     AsyncRequest,
@@ -29,8 +31,10 @@ from runstead.api.wire.messages import (
     StreamRequest,
 )
 from runstead.api.wire.runs import RunState, run_state
-from runstead.domain.run import RunType
+from runstead.domain.run import RunRequest, RunType
+from runstead.errors import NotFound
 from runstead.store import agents, lines
+from runstead.store import messages as store
 from runstead.store.messages import MessageFilter
 
 router = v1_router("messages")
@@ -119,3 +123,23 @@ async def list_messages(
         lane = agent_id
     where = MessageFilter(agent_id=agent_id, lane=lane)
     return Json(await history(parts, caller.user.id, where, query, chronological=True))
+
+
+@router.patch("/agents/{agent_id}/messages/{message_id}")
+@answers(MessageState)
+async def modify_message(
+    agent_id: AgentPath, message_id: str, body: MessageEdit, caller: Caller, parts: Parts
+) -> Response:
+    """Give a stored message other words: the model sees them from its next question on. What was streamed stays as it was.
+
+    409 while a run of its conversation is not over. Calls of tools, their returns and approvals are not changed.
+    """
+    now = parts.clock.now()
+    after = await parts.db.write(
+        store.edit_message, caller.user.id, agent_id, message_id, lambda found: body.of(found)[1], now
+    )
+    if after is None:
+        raise NotFound(f"Message {message_id} not found")
+    shown = shown_messages([after], RunRequest())
+    kind, _ = body.of(after)
+    return Json(next((each for each in shown if each["message_type"] == kind), shown[0]))
