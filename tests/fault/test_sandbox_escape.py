@@ -118,6 +118,33 @@ return "".join(found)
     assert "PYTEST" not in ran.text
 
 
+async def test_a_neighbours_secrets_are_its_own(prison: Prison) -> None:
+    """Of two calls side by side neither sees the other's variables, in its processes, its memory or its folder."""
+    waits = "import subprocess\ndef f():\n    open('mine', 'w').write('KEPT')\n    subprocess.run(['/bin/sleep', '60'])"
+    neighbour = Job("call", waits, "f", environment={"KEPT": SECRET})
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(prison.sandbox.run(neighbour, timeout_s=50))
+        while not started("/bin/sleep", SECRET):
+            await asyncio.sleep(0)
+        ran = await prison.attack(
+            """
+import glob
+found = []
+for pattern in ("/proc/*/environ", "/proc/*/cwd/mine", "/proc/*/root/tmp/mine", "/tmp/*/mine", "/tmp/mine"):
+    for path in glob.glob(pattern):
+        try:
+            found.append(open(path, "rb").read().decode("latin-1"))
+        except OSError:
+            pass
+return "".join(found)
+"""
+        )
+        assert ran.ok
+        assert SECRET not in ran.text
+        assert "KEPT" not in ran.text
+        running.cancel()
+
+
 async def test_the_network_is_not_there(prison: Prison) -> None:
     """Not loopback and the server on it, not the metadata service, not a name, not a local socket."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -204,6 +231,64 @@ async def test_bombs_go_off_inside(prison: Prison) -> None:
             refused(ran)
     await still_works(prison)
     assert time.monotonic() - began < 45
+
+
+async def test_the_disk_is_not_filled(prison: Prison) -> None:
+    """Not by many files, not by files without a name, not by very many small ones, and not outside of its own place."""
+    for filling in (
+        "for n in range(600):\n    with open(f'f{n}', 'wb') as file: file.write(bytes(20 << 20))",
+        "import os\nkept = []\nfor n in range(200):\n    file = open('u', 'wb')\n    os.unlink('u')\n"
+        "    file.write(bytes(20 << 20))\n    file.flush()\n    kept.append(file)",
+        "n = 0\nwhile True:\n    n += 1\n    open(f'f{n}', 'w').close()",
+    ):
+        began = time.monotonic()
+        refused(await prison.attack(filling, timeout_s=30))
+        assert time.monotonic() - began < 30
+    outside = [f"{folder}/{prison.mark}" for folder in ("/tmp", "/var/tmp", "/dev/shm")]
+    for path in outside:
+        await prison.attack(f"open({path!r}, 'w').write('x')")
+    assert not any(map(os.path.exists, outside))
+
+
+async def test_a_deep_folder_is_taken_away(
+    prison: Prison, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One that Python's own removal would fail at, with a file handle for each of its levels."""
+    place = tmp_path / "places"
+    place.mkdir(mode=0o755)
+    for folder in (place, *place.parents[:2]):
+        folder.chmod(0o755)
+    monkeypatch.setattr("tempfile.tempdir", str(place))
+    ran = await prison.attack(
+        "import os\nfor n in range(3000):\n    os.mkdir('d')\n    os.chdir('d')\nos.chmod('.', 0)\nreturn 'deep'",
+        30,
+    )
+    assert ran.ok or "wrote more than" in ran.text
+    assert list(place.iterdir()) == []
+    await still_works(prison)
+
+
+async def test_no_memory_that_nobody_counts(prison: Prison) -> None:
+    """Neither what has no name, nor what stays when its process is gone."""
+    refused(await prison.attack("import os\nos.memfd_create('x')\nreturn 'made'"))
+    ran = await prison.attack(
+        """
+import ctypes
+call = ctypes.CDLL(None)
+return str([call.shmget(0, 1 << 20, 0o1600), call.msgget(0, 0o1600), call.semget(0, 1, 0o1600)])
+"""
+    )
+    assert (ran.ok, ran.text) == (True, "[-1, -1, -1]")
+
+
+async def test_arguments_without_a_bottom(prison: Prison) -> None:
+    """Nested more deeply than can be written down: an error of the call, not of the server."""
+    deep: object = []
+    for _ in range(500):
+        deep = [deep]
+    ran = await prison.attack("return 'in'", given=deep)
+    assert not ran.ok
+    assert "nested too deeply" in ran.text
 
 
 async def test_many_may_not_take_what_one_may_not(prison: Prison, tmp_path: Path) -> None:
@@ -323,6 +408,18 @@ def alive(prison: Prison) -> list[str]:
         if f"Name:\t{prison.mark}\n" in status and "State:\tZ" not in status:
             found.append(status)
     return found
+
+
+def started(program: str, word: str) -> bool:
+    """Whether a process of this program runs that has a word in its environment."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command, environment = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if command.startswith(program.encode()) and word.encode() in environment:
+            return True
+    return False
 
 
 async def gone(prison: Prison) -> bool:

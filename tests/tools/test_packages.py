@@ -101,6 +101,35 @@ async def test_old_sets_make_room(tmp_path: Path, shop: Path, monkeypatch: pytes
         await made.folder([SMALL])
 
 
+@pytest.mark.usefixtures("shop")
+async def test_what_an_installation_left_that_was_killed_goes(tmp_path: Path) -> None:
+    """Once it is old; one that may still be under way stays. An installation itself leaves its set alone, and no cache."""
+    folder = tmp_path / "packages"
+    old, under_way = folder / "old.draft", folder / "new.tmp"
+    for each in (old, under_way):
+        each.mkdir(parents=True)
+    (old / "big").write_bytes(bytes(1000))
+    os.utime(old, (1, 1))
+    made = await Packages(Settings(data_dir=tmp_path)).folder([SMALL])
+    assert made is not None
+    assert {each for each in folder.iterdir() if each.is_dir()} == {made, under_way}
+
+
+async def test_all_sets_together_have_a_limit(
+    tmp_path: Path, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few they are; the one that is asked for is there all the same."""
+    wheel(shop, "other", "2.0")
+    made = Packages(Settings(data_dir=tmp_path))
+    first = await made.folder([SMALL])
+    assert first is not None
+    os.utime(first, (1, 1))
+    monkeypatch.setattr(packages, "ALL_BYTES_MAX", 1)
+    second = await made.folder([Requirement("other")])
+    assert second is not None
+    assert (first.exists(), second.exists()) == (False, True)
+
+
 @pytest.mark.parametrize(
     "requirement",
     [

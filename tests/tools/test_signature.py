@@ -155,3 +155,12 @@ def test_the_function_that_is_named() -> None:
     assert signature_of(source).name == "b"
     with pytest.raises(Invalid, match="defines a, b"):
         signature_of(source, name="c")
+
+
+@pytest.mark.parametrize(
+    "annotation", ["-" * 100_000 + "1", "x" + ".a" * 50_000, "a\\0b", "not " * 50_000 + "1"]
+)
+def test_an_annotation_that_nobody_can_read_is_left_to_the_sandbox(annotation: str) -> None:
+    """Written as a text it is read on its own, and may be nested as deeply as it likes: no error of the server's."""
+    source = f'def f(a: "{annotation}"):\n    """Do it.\n\n    Args:\n        a: what\n    """\n'
+    assert signature_of(source).unresolved == ("a",)

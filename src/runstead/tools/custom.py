@@ -63,6 +63,7 @@ class CustomTools:
                 environment=environment,
                 agent=agent,
                 packages=packages,
+                owner=tool.user_id,
             )
             ran = await self._sandbox.run(job, timeout_s=self._timeout_s)
         except (CannotInstall, SandboxUnavailable) as why:

@@ -1,8 +1,8 @@
 """How a process for user code is fenced in: the command that starts it, for each kind of fence. Starts nothing itself.
 
 `bubblewrap` gives the process name spaces of its own: it sees a small read-only system, no network, no other process. Where
-that cannot be had, `process` is left: limits, and as root another user; files that everybody may read and the network stay
-open. The server runs as root or not; as root each call is another user, so that limits count for it alone.
+that cannot be had, `process` is left: limits, as root another user, and what the kernel can refuse: sockets, and (Landlock)
+files but a few. The server runs as root or not; as root each call is another user, so that limits count for it alone.
 """
 
 from __future__ import annotations
@@ -24,6 +24,14 @@ SYSTEM_FILES = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/et
 NETWORK_FILES = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/ca-certificates")
 # What user code may import beside the standard library: schemas of arguments are often written with it.
 LIBRARIES = ("pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection")
+# What is shown without name spaces, where the kernel can show less than everything.
+SHOWN = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/sys/devices/system/cpu", "/proc/self")
+SHOWN_FILES = (
+    *("/etc/passwd", "/etc/group", "/etc/ld.so.conf.d", "/etc/mime.types"),
+    *("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/loadavg"),
+    *("/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"),
+)
+OWN_FILES = ("/dev/null",)
 INSIDE = "/run/runstead"
 HOME_INSIDE = "/tmp"  # noqa: S108 - a file system of the process's own
 TMP_BYTES_MAX = 64 * 1024 * 1024
@@ -113,6 +121,13 @@ class Fence:
             return [f"{INSIDE}/packages", f"{INSIDE}/lib"]
         found = [] if self.packages is None else [str(self.packages)]
         return [*found, *dict.fromkeys(str(library.parent) for library in self.python.libraries)]
+
+    def shown(self) -> list[str]:
+        """What code may read where there is no name space around it: as little as it needs."""
+        found = [*SHOWN, *SHOWN_FILES, *SYSTEM_FILES, *(NETWORK_FILES if self.network else ())]
+        found += [str(self.python.prefix / "bin"), str(self.python.prefix / "lib")]
+        found += [str(library) for library in self.python.libraries]
+        return found if self.packages is None else [*found, str(self.packages)]
 
     def _python(self, file: str, answers: int) -> list[str]:
         return [str(self.python.binary), "-I", "-S", "-B", "-u", file, str(answers)]

@@ -6,6 +6,7 @@ Pages that several share are counted once for each, so the sum is never too smal
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -13,12 +14,14 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 DEPTH_MAX = 10_000  # processes looked at
 
 
-def resident_bytes(pid: int, uid: int | None) -> int:
-    """The memory of a process and all that descend from it, and, with a uid, of all that are that user's."""
-    found = _descendants(pid)
-    if uid is not None:
-        found |= _of_user(uid)
-    return sum(map(_resident, found))
+def processes_of(pid: int, uid: int | None) -> set[int]:
+    """A process and all that descend from it, and, with a uid, all that are that user's."""
+    return _descendants(pid) | (set[int]() if uid is None else _of_user(uid))
+
+
+def resident_bytes(pids: Iterable[int]) -> int:
+    """The memory of these processes together."""
+    return sum(map(_resident, pids))
 
 
 def _descendants(pid: int) -> set[int]:

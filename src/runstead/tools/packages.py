@@ -20,12 +20,18 @@ from typing import Self
 
 from runstead.domain.stored_tool import Requirement
 from runstead.errors import Invalid
-from runstead.settings import Settings
+from runstead.settings import Settings, child_environment
+from runstead.tools.litter import more_than
 
 REQUIREMENTS_MAX = 50
 SETS_MAX = 50
 SET_BYTES_MAX = 1024 * 1024 * 1024
+SET_FILES_MAX = 100_000
+ALL_BYTES_MAX = 8 * SET_BYTES_MAX
+INSTALLS_MAX = 2  # at once; others wait
 INSTALL_S = 300.0
+LOOK_S = 0.5
+DRAFT, ROOM = ".draft", ".tmp"
 SAID_CHARS_MAX = 2_000
 _NAME = re.compile(r"^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:\[[A-Za-z0-9._,-]+\])?$")
 _VERSION = re.compile(r"^[A-Za-z0-9][A-Za-z0-9.!+_*-]*$")
@@ -53,6 +59,7 @@ class Packages:
 
     def __init__(self, settings: Settings) -> None:
         self._folder = settings.data_dir / "packages"
+        self._turns = asyncio.Semaphore(INSTALLS_MAX)
 
     async def folder(self, requirements: Sequence[Requirement]) -> Path | None:
         """Where the packages are; installed first where they are not there yet. Raises `CannotInstall`."""
@@ -76,14 +83,24 @@ class Packages:
             try:
                 async with asyncio.timeout(INSTALL_S):
                     await _locked(handle)
-                    if not await asyncio.to_thread(place.is_dir):
-                        await self._fill(place, wanted)
+                    async with self._turns:
+                        if not await asyncio.to_thread(place.is_dir):
+                            await self._fill(place, wanted)
             except TimeoutError:
                 raise CannotInstall(f"installing its packages took longer than {INSTALL_S:g} s.") from None
 
     async def _fill(self, place: Path, wanted: list[str]) -> None:
-        draft = place.with_suffix(".draft")
-        await asyncio.to_thread(shutil.rmtree, draft, ignore_errors=True)
+        draft, room = place.with_suffix(DRAFT), place.with_suffix(ROOM)
+        await asyncio.to_thread(_begin, draft, room)
+        try:
+            await self._filled(draft, room, wanted)
+            await asyncio.to_thread(_settle, draft, place)
+        finally:
+            for folder in (draft, room):
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    async def _filled(self, draft: Path, room: Path, wanted: list[str]) -> None:
+        """Install into a folder, with room for downloads in another. Raises `CannotInstall`."""
         command = [
             sys.executable,
             "-m",
@@ -92,6 +109,7 @@ class Packages:
             "--quiet",
             "--no-input",
             "--disable-pip-version-check",
+            "--no-cache-dir",
         ]
         command += ["--only-binary", ":all:", "--no-compile", "--target", str(draft), "--", *wanted]
         process = await asyncio.create_subprocess_exec(
@@ -99,18 +117,23 @@ class Packages:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            env=child_environment(TMPDIR=str(room)),
         )
+        talking = asyncio.get_running_loop().create_task(process.communicate())
         try:
-            said, _ = await process.communicate()
+            while not talking.done():
+                await asyncio.wait({talking}, timeout=LOOK_S)
+                if await asyncio.to_thread(_too_large, draft, room):
+                    raise CannotInstall(
+                        f"its packages take too much room: at most {SET_BYTES_MAX} bytes and {SET_FILES_MAX} files are kept."
+                    )
         finally:
             if process.returncode is None:
                 process.kill()
-                await process.wait()
+            said, _ = await talking
         if process.returncode != 0:
-            await asyncio.to_thread(shutil.rmtree, draft, ignore_errors=True)
             words = _without_places(said.decode("utf-8", "replace"))
             raise CannotInstall(f"its packages could not be installed ({', '.join(wanted)}): {words}")
-        await asyncio.to_thread(_settle, draft, place)
 
 
 def _open_lock(path: Path) -> _Handle:
@@ -141,11 +164,30 @@ async def _locked(handle: _Handle) -> None:
             return
 
 
+def _begin(draft: Path, room: Path) -> None:
+    """Empty folders for an installation; what one left that was killed long ago goes."""
+    for folder in (draft, room):
+        shutil.rmtree(folder, ignore_errors=True)
+    room.mkdir(mode=0o700)
+    now_s = room.stat().st_mtime
+    for each in room.parent.iterdir():
+        if each.suffix in {DRAFT, ROOM} and now_s - each.stat().st_mtime > 2 * INSTALL_S:
+            shutil.rmtree(each, ignore_errors=True)
+
+
+def _too_large(draft: Path, room: Path) -> bool:
+    """Whether an installation takes more of the disk than it may. Downloads stand beside what comes of them."""
+    return any(more_than(str(each), SET_BYTES_MAX, SET_FILES_MAX) for each in (draft, room))
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+
+
 def _settle(draft: Path, place: Path) -> None:
     """Put a set in its place, and take away those that were unused the longest. Raises `CannotInstall` for a huge one."""
-    size = sum(file.stat().st_size for file in draft.rglob("*") if file.is_file() and not file.is_symlink())
+    size = _size(draft)
     if size > SET_BYTES_MAX:
-        shutil.rmtree(draft, ignore_errors=True)
         raise CannotInstall(f"its packages take {size} bytes; at most {SET_BYTES_MAX} are kept.")
     for folder in (draft, *(each for each in draft.rglob("*") if each.is_dir())):
         folder.chmod(0o755)
@@ -154,8 +196,11 @@ def _settle(draft: Path, place: Path) -> None:
         (each for each in place.parent.iterdir() if each.is_dir() and not each.suffix),
         key=lambda each: each.stat().st_mtime,
     )
-    for oldest in sets[: max(0, len(sets) - SETS_MAX)]:
-        shutil.rmtree(oldest, ignore_errors=True)
+    left = ALL_BYTES_MAX
+    for rank, each in enumerate(reversed(sets)):
+        left -= _size(each)
+        if rank and (rank >= SETS_MAX or left < 0):
+            shutil.rmtree(each, ignore_errors=True)
 
 
 def _without_places(text: str) -> str:

@@ -10,7 +10,6 @@ import asyncio
 import os
 import shutil
 import signal
-import subprocess
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -24,8 +23,19 @@ import orjson
 
 from runstead.settings import Settings
 from runstead.telemetry import log
-from runstead.tools.enclosure import ENVIRONMENT, HOME_INSIDE, PASSING_UIDS, Fence, interpreter, node
-from runstead.tools.footprint import resident_bytes
+from runstead.tools import litter
+from runstead.tools.enclosure import (
+    ENVIRONMENT,
+    HOME_INSIDE,
+    OWN_FILES,
+    PASSING_UIDS,
+    Fence,
+    interpreter,
+    node,
+)
+from runstead.tools.ending import end, end_all_of
+from runstead.tools.footprint import processes_of, resident_bytes
+from runstead.tools.turns import Turns
 
 PROCESSES_MAX = 48
 OPEN_FILES_MAX = 256
@@ -56,7 +66,7 @@ class FenceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One thing to do. `environment` may hold secrets; it reaches nobody but the code."""
+    """One thing to do, for an actor (`owner`). `environment` may hold secrets; it reaches nobody but the code."""
 
     kind: str
     source: str
@@ -67,13 +77,14 @@ class Job:
     environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     agent: Mapping[str, object] | None = None
     packages: Path | None = None
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
     """What came of a job. `traceback` shows the user's lines only; `schemas` only where a schema was asked for.
 
-    `filtered`: the kernel refused it what reaches over the fence.
+    `filtered`: the kernel refused it what reaches over the fence; `walled`: and every file but its own and the system's.
     """
 
     ok: bool
@@ -83,6 +94,7 @@ class Ran:
     traceback: str = ""
     schemas: Mapping[str, object] | None = None
     filtered: bool = False
+    walled: bool = False
 
 
 def _failed(text: str, printed: tuple[str, str]) -> Ran:
@@ -98,8 +110,9 @@ class Sandbox:
         self._python = interpreter(settings.sandbox_python)
         self._kind: FenceKind | SandboxUnavailable | None = None
         self._filtered = False
+        self._walled = False
         self._choosing = asyncio.Lock()
-        self._turns = asyncio.Semaphore(settings.sandbox_calls_max)
+        self._turns = Turns(settings.sandbox_calls_max)
         # Each call is the user that was away the longest; another server on this machine begins elsewhere.
         self._memory_bytes = settings.sandbox_memory_mb * _MEBIBYTE
         self._free_uids = deque(PASSING_UIDS)
@@ -123,25 +136,31 @@ class Sandbox:
                 _log.warning("user code is not run", why=str(why))
             return
         if kind is FenceKind.PROCESS and self.settings.sandbox == "auto":
-            reach = "" if self._filtered else " and reach the network"
             _log.warning(
-                "user code is fenced in weakly",
-                why=f"bubblewrap cannot be used here: tools can read what every user may read{reach}",
+                "user code is fenced in weakly", why="bubblewrap cannot be used here: " + self._weak()
             )
+
+    def _weak(self) -> str:
+        """What the weaker fence lets through on this machine."""
+        reads = "tools share the system" if self._walled else "tools can read what every user may read"
+        return reads if self._filtered else reads + " and reach the network"
 
     async def run(self, job: Job, *, timeout_s: float) -> Ran:
         """Do a job, whatever comes of it. Raises `SandboxUnavailable`; cancelled, it kills what it started."""
         kind = await self.kind()
-        async with self._turns:
+        async with self._turns.turn(job.owner):
             return await self._run(kind, job, timeout_s)
 
     async def _run(self, kind: FenceKind, job: Job, timeout_s: float) -> Ran:
         uid = self._free_uids.popleft() if os.geteuid() == 0 else None
         try:
             async with self._place(kind, uid) as home:
-                process = await self._start(kind, job, home, uid if kind is FenceKind.PROCESS else None)
+                process = await self._start(kind, job, home, uid)
                 try:
-                    body = self._told(kind, job, uid, timeout_s, home)
+                    try:
+                        body = self._told(kind, job, uid, timeout_s, home)
+                    except orjson.JSONEncodeError:
+                        return _failed("its arguments are nested too deeply.", process.printed)
                     async with asyncio.timeout(timeout_s):
                         return await process.finish(body)
                 except TimeoutError:
@@ -149,7 +168,7 @@ class Sandbox:
                 finally:
                     await process.kill()
                     if uid is not None and kind is FenceKind.PROCESS:
-                        await asyncio.to_thread(_kill_all_of, uid)
+                        await asyncio.to_thread(end_all_of, uid)
         finally:
             if uid is not None:
                 self._free_uids.append(uid)
@@ -173,7 +192,7 @@ class Sandbox:
             )
         )
         try:
-            return _Process(await asyncio.shield(starting), reading, uid, self._memory_bytes)
+            return _Process(await asyncio.shield(starting), reading, *self._watched(kind, home, uid))
         except OSError as error:
             os.close(reading)
             raise SandboxUnavailable(f"The sandbox cannot be started ({error.strerror}).") from error
@@ -181,12 +200,17 @@ class Sandbox:
             # What is being started is there a moment later: it must not be left to itself.
             await asyncio.wait({starting})
             if starting.exception() is None:
-                await _Process(starting.result(), reading, uid, 0).kill()
+                await _Process(starting.result(), reading).kill()
             else:
                 os.close(reading)
             raise
         finally:
             os.close(writing)
+
+    def _watched(self, kind: FenceKind, home: str, uid: int | None) -> tuple[int, str | None, int | None]:
+        """What is looked at while a call runs: inside of name spaces its folders are bounded by themselves."""
+        own = kind is FenceKind.PROCESS
+        return self._memory_bytes, home if own else None, uid if own else None
 
     def _told(self, kind: FenceKind, job: Job, uid: int | None, timeout_s: float, home: str) -> bytes:
         # Node reserves far more addresses than it uses memory: only what it uses can be limited.
@@ -205,6 +229,8 @@ class Sandbox:
                 "agent": job.agent,
                 "environment": {**ENVIRONMENT, "HOME": place, "TMPDIR": place, **job.environment},
                 "paths": fence.paths(inside=inside),
+                "shown": None if inside else fence.shown(),
+                "own": [home, *OWN_FILES],
                 "node": node(),
                 "network": self.settings.sandbox_network,
                 "memory_mb": self.settings.sandbox_memory_mb // 2,
@@ -232,7 +258,7 @@ class Sandbox:
                 os.chown(folder, uid, uid)
             yield folder
         finally:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            await asyncio.to_thread(litter.clear, folder, uid)
 
     async def _choose(self) -> FenceKind | SandboxUnavailable:
         wanted = self.settings.sandbox
@@ -273,7 +299,7 @@ class Sandbox:
             return False
         if not ran.ok or ran.text != "2":
             _log.info("a sandbox does not work", kind=kind.value, said=(ran.text + ran.stderr)[:500])
-        self._filtered = ran.filtered
+        self._filtered, self._walled = ran.filtered, ran.walled
         return ran.ok and ran.text == "2"
 
 
@@ -281,13 +307,20 @@ class _Process:
     """A started process, the pipe its answer comes through, and what it printed so far."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, answers: int, uid: int | None, memory_bytes: int
+        self,
+        process: asyncio.subprocess.Process,
+        answers: int,
+        memory_bytes: int = 0,
+        home: str | None = None,
+        uid: int | None = None,
     ) -> None:
         self._process = process
         self._answers = answers
         self._uid = uid
         self._memory_bytes = memory_bytes
+        self._home = home
         self._too_large = False
+        self._wrote_too_much = False
         self._stdout = bytearray()
         self._stderr = bytearray()
         self._printed = 0
@@ -323,6 +356,9 @@ class _Process:
         if self._too_large:
             mebibytes = TOGETHER_FACTOR * self._memory_bytes // _MEBIBYTE
             return _failed(f"its processes took more than {mebibytes} MiB of memory together.", self.printed)
+        if self._wrote_too_much:
+            most = f"{litter.WRITTEN_BYTES_MAX // _MEBIBYTE} MiB or {litter.WRITTEN_FILES_MAX} files"
+            return _failed(f"it wrote more than {most} and was stopped.", self.printed)
         if not whole:
             await self._process.wait()
             return _failed(_no_answer(self._process.returncode, len(answer)), self.printed)
@@ -343,19 +379,22 @@ class _Process:
                 continue  # somebody who left the group holds it open
 
     def _signal(self) -> None:
-        # Under bubblewrap the group is bubblewrap's own, whose death ends the name space with everything in it.
-        try:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
+        end(self._process.pid)
 
     async def _watch(self) -> None:
-        """Stop it where its processes take too much memory together."""
-        while not self._too_large:
+        """Stop it where its processes take too much memory together, or too much of the disk."""
+        while not (self._too_large or self._wrote_too_much):
             await asyncio.sleep(WATCH_S)
-            taken = await asyncio.to_thread(resident_bytes, self._process.pid, self._uid)
-            self._too_large = taken > TOGETHER_FACTOR * self._memory_bytes
+            await asyncio.to_thread(self._look)
         self._signal()
+
+    def _look(self) -> None:
+        pids = processes_of(self._process.pid, self._uid)
+        self._too_large = resident_bytes(pids) > TOGETHER_FACTOR * self._memory_bytes
+        if self._home is None:
+            self._wrote_too_much = litter.too_many_inside(pids)
+        else:
+            self._wrote_too_much = litter.too_much(self._home, self._uid, pids)
 
     async def _give(self, body: bytes) -> None:
         stdin = cast("asyncio.StreamWriter", self._process.stdin)
@@ -365,7 +404,7 @@ class _Process:
             stdin.write(body)
             await stdin.drain()
             stdin.close()
-        except ConnectionError:
+        except (ConnectionError, RuntimeError):  # it ended before it read; uvloop says so by the latter
             return
 
     async def _drain(self, stream: asyncio.StreamReader | None, kept: bytearray) -> None:
@@ -413,6 +452,7 @@ class _Process:
             _plain(str(answer.get("traceback", ""))),
             cast("Mapping[str, object]", schemas) if isinstance(schemas, dict) else None,
             filtered=answer.get("filtered") is True,
+            walled=answer.get("walled") is True,
         )
 
 
@@ -436,15 +476,3 @@ def _text(raw: bytearray) -> str:
 def _plain(text: str) -> str:
     """Text without what some databases cannot keep."""
     return text.replace("\0", "\\0")
-
-
-def _kill_all_of(uid: int) -> None:
-    """Kill every process of a user that exists for one call, also those that left its group."""
-    subprocess.run(
-        ["/bin/kill", "-KILL", "--", "-1"],
-        user=uid,
-        group=uid,
-        extra_groups=[],
-        capture_output=True,
-        check=False,
-    )

@@ -14,6 +14,7 @@ import json
 import linecache
 import os
 import resource
+import stat
 import struct
 import subprocess
 import sys
@@ -38,24 +39,71 @@ OFFSET_NUMBER, OFFSET_MACHINE, OFFSET_FIRST_ARGUMENT = 0, 4, 16
 NEW_NAME_SPACES = 0x7E020080
 OTHER_ABI = 0x40000000
 # unshare, setns, mount, ptrace, process_vm_*, bpf, perf_event_open, the keyring's, userfaultfd, open_by_handle_at, those
-# that load modules, and kexec.
+# that load modules, and kexec. Then what is memory that no limit counts, or outlives its process: memfd_create, shmget,
+# msgget, semget, mq_open.
 MACHINES: dict[str, tuple[int, int, int, tuple[int, ...]]] = {
     "x86_64": (
         0xC000003E,
         56,
         41,
-        (272, 308, 165, 101, 310, 311, 321, 298, 248, 249, 250, 323, 304, 175, 313, 246),
+        (
+            272,
+            308,
+            165,
+            101,
+            310,
+            311,
+            321,
+            298,
+            248,
+            249,
+            250,
+            323,
+            304,
+            175,
+            313,
+            246,
+            *(319, 29, 68, 64, 240),
+        ),
     ),
     "aarch64": (
         0xC00000B7,
         220,
         198,
-        (97, 268, 40, 117, 270, 271, 280, 241, 217, 218, 219, 282, 265, 105, 273, 104),
+        (
+            97,
+            268,
+            40,
+            117,
+            270,
+            271,
+            280,
+            241,
+            217,
+            218,
+            219,
+            282,
+            265,
+            105,
+            273,
+            104,
+            *(279, 194, 186, 190, 180),
+        ),
     ),
 }
-# The same on every machine: io_uring_*, which would go round a filter, pidfd_getfd, and the newer mount calls.
-REFUSED_EVERYWHERE = (425, 426, 427, 428, 429, 430, 431, 432, 433, 438, 442)
+# The same on every machine: io_uring_*, which would go round a filter, pidfd_getfd, the newer mount calls, memfd_secret.
+REFUSED_EVERYWHERE = (425, 426, 427, 428, 429, 430, 431, 432, 433, 438, 442, 447)
 CLONE3 = 435
+
+# Landlock: the kernel's fence around files, which needs no rights. Its calls have the same numbers on every machine.
+LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446
+LANDLOCK_VERSION, LANDLOCK_PATH_BENEATH = 1, 1
+READING = 1 << 0 | 1 << 2 | 1 << 3  # execute, read a file, read a folder
+OF_A_FILE = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14 | 1 << 15
+# What it can refuse, by version: files since the first, moves and truncation, TCP, devices; signals and abstract sockets.
+FILES_BY_VERSION = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
+NET_SINCE, NET_ALL = 4, 3
+SCOPED_SINCE, SCOPED_ALL = 6, 3
 
 
 def main() -> None:
@@ -65,7 +113,13 @@ def main() -> None:
     os.set_inheritable(answers, False)  # noqa: FBT003 - the function has no other form
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
-    filtered = confine(job["limits"], job.get("uid"), network=job["network"])
+    # Opened while they can be: the way to its own folder may lead through folders that are not for its user.
+    shown, own = opened(job["shown"] or ()), opened(job["own"])
+    confine(job["limits"], job.get("uid"))
+    walled = job["shown"] is not None and walled_in(shown, own, network=job["network"])
+    for place in (*shown, *own):
+        os.close(place)
+    filtered = filtered_calls(network=job["network"])
     os.environ.clear()  # noqa: TID251 - this process has no settings
     os.environ.update(job["environment"])  # noqa: TID251 - the agent's variables
     sys.path[:0] = job["paths"]
@@ -78,13 +132,13 @@ def main() -> None:
             stream.flush()
         except OSError:
             continue
-    body = json.dumps({**answer, "filtered": filtered}).encode() + b"\n"
+    body = json.dumps({**answer, "filtered": filtered, "walled": walled}).encode() + b"\n"
     while body:
         body = body[os.write(answers, body) :]
 
 
-def confine(limits: Mapping[str, int], uid: int | None, *, network: bool) -> bool:
-    """Give up everything that user code shall not have. Whether the kernel filters what it may ask for."""
+def confine(limits: Mapping[str, int], uid: int | None) -> None:
+    """Give up everything that user code shall not have."""
     os.nice(10)
     try:
         with open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:  # noqa: PTH123 - no pathlib: it starts slower
@@ -101,7 +155,42 @@ def confine(limits: Mapping[str, int], uid: int | None, *, network: bool) -> boo
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
     os.umask(0o077)
-    return filtered_calls(network=network)
+
+
+def opened(paths: typing.Iterable[str]) -> list[int]:
+    """Handles that name places without giving anything of them. What is not there nobody needs."""
+    found: list[int] = []
+    for path in paths:
+        try:
+            found.append(os.open(path, os.O_PATH | os.O_CLOEXEC))
+        except OSError:
+            continue
+    return found
+
+
+def walled_in(shown: list[int], own: list[int], *, network: bool) -> bool:
+    """Let nothing be read but what is `shown`, and nothing be written but what is its `own`. False: this kernel cannot."""
+    try:
+        import ctypes  # noqa: PLC0415 - not there in every build of Python
+    except ImportError:
+        return False
+    call = ctypes.CDLL(None, use_errno=True).syscall
+    version = call(LANDLOCK_CREATE, None, 0, LANDLOCK_VERSION)
+    if version < 1 or ctypes.CDLL(None).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        return False
+    files = FILES_BY_VERSION[min(version, max(FILES_BY_VERSION))]
+    net = NET_ALL if version >= NET_SINCE and not network else 0
+    scoped = SCOPED_ALL if version >= SCOPED_SINCE else 0
+    size = 24 if version >= SCOPED_SINCE else 16 if version >= NET_SINCE else 8
+    rules = call(LANDLOCK_CREATE, struct.pack("=QQQ", files, net, scoped), size, 0)
+    if rules < 0:
+        return False
+    for place, allowed in (*((each, READING) for each in shown), *((each, files) for each in own)):
+        allowed &= files if stat.S_ISDIR(os.fstat(place).st_mode) else files & OF_A_FILE
+        call(LANDLOCK_ADD, rules, LANDLOCK_PATH_BENEATH, struct.pack("=Qi", allowed, place), 0)
+    done = call(LANDLOCK_RESTRICT, rules, 0) == 0
+    os.close(rules)
+    return done
 
 
 def filtered_calls(*, network: bool) -> bool:

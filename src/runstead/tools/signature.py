@@ -229,7 +229,7 @@ def _shape(node: ast.expr) -> Json:
 def _annotation(text: str) -> ast.expr:
     try:
         return ast.parse(text, mode="eval").body
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise _ClassOfSource from None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from runstead.domain.tool import ToolOutcome, ToolSpec
 from runstead.store.database import Database
 from runstead.tools.enclosure import node
@@ -27,8 +29,8 @@ RUN_CODE = ToolSpec(
 def code_tools(sandbox: Sandbox, *, timeout_s: float) -> tuple[BuiltinTool, ...]:
     """The tool over a sandbox."""
 
-    async def run(arguments: Arguments, _context: ToolContext, _db: Database) -> ToolOutcome:
-        job = _job(arguments)
+    async def run(arguments: Arguments, context: ToolContext, _db: Database) -> ToolOutcome:
+        job = replace(_job(arguments), owner=context.agent.user_id)
         try:
             return _told(await sandbox.run(job, timeout_s=timeout_s))
         except SandboxUnavailable as why:

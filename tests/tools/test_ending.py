@@ -1,0 +1,45 @@
+"""Ending what was started: the leader, its group, and who left the group."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.serving import until
+
+from runstead.tools.ending import end
+
+pytestmark = pytest.mark.slow
+# A child in the group and one in a session of its own; then all of them wait.
+FAMILY = """
+import os, signal, sys
+for leaves in (False, True):
+    if os.fork() == 0:
+        if leaves: os.setsid()
+        print(os.getpid(), flush=True)
+        signal.pause()
+signal.pause()
+"""
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and not a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def test_nothing_of_it_goes_on() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", FAMILY], stdout=subprocess.PIPE, start_new_session=True, text=True
+    ) as leader:
+        assert leader.stdout is not None
+        children = [int(leader.stdout.readline()) for _ in range(2)]
+        assert all(map(alive, children))
+        end(leader.pid)
+        assert leader.wait(10) == -9
+    until(lambda: not any(map(alive, children)), what="their end")
+    end(leader.pid)
