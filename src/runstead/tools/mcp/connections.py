@@ -36,6 +36,7 @@ class Connection:
         self._asking = 0
         self._over = False
         self._idle_since = asyncio.get_running_loop().time()
+        self._looking: asyncio.TimerHandle | None = None
 
     @property
     def busy(self) -> bool:
@@ -90,28 +91,25 @@ class Connection:
         try:
             async with wire.connected(self.server, secrets, settings, self.leave) as client:
                 self._opened.set_result(client)
-                while not self._leave.is_set():
-                    await self._left_or_idle()
+                self._look()
+                await self._leave.wait()
         except Exception as raised:  # noqa: BLE001 - it becomes what those who ask are told
             error = cast("str", wire.why(raised))
         finally:
+            if self._looking is not None:
+                self._looking.cancel()
             self.leave()
             if not self._opened.done():
                 self._opened.set_result(error)
 
-    async def _left_or_idle(self) -> None:
-        """Wait to be left; leave it where nobody asked anything for a while."""
-        loop = asyncio.get_running_loop()
-        looking = loop.call_later(self._idle_s, self._look)
-        try:
-            await self._leave.wait()
-        finally:
-            looking.cancel()
-
     def _look(self) -> None:
+        """Leave it where nobody asked anything for a while; else look again when that may be."""
         loop = asyncio.get_running_loop()
-        if not self._asking and loop.time() - self._idle_since >= self._idle_s:
+        left_s = self._idle_since + self._idle_s - loop.time()
+        if not self._asking and left_s <= 0:
             self.leave()
+            return
+        self._looking = loop.call_later(self._idle_s if self._asking else left_s, self._look)
 
 
 class Connections:
