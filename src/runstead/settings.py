@@ -249,6 +249,10 @@ def _checked(settings: Settings) -> Settings:
             f"The role {settings.role!r} is for one of several processes, and those share a PostgreSQL:"
             " set RUNSTEAD_DATABASE_URL=postgresql://…, or leave the role out."
         )
+    try:
+        _ = settings.mcp_commands
+    except ValueError as error:
+        raise Invalid(f"RUNSTEAD_MCP_STDIO_COMMANDS is no list of command lines: {error}.") from None
     if not 1 <= settings.processes <= PROCESSES_MAX:
         raise Invalid(f"RUNSTEAD_PROCESSES must be between 1 and {PROCESSES_MAX}, not {settings.processes}.")
     if settings.processes > 1 and not settings.on_postgres:

@@ -9,7 +9,7 @@ from typing import Any
 
 from journey import all_valid, operation, story, travel, valid
 from letta_client import Letta, NotFoundError, PermissionDeniedError
-from letta_client.types.agents import ToolReturnMessage
+from letta_client.types import ToolReturnMessage
 
 SECRET = "hushed"
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.compat.test_journeys import HERE, INSTALL_S, JOURNEY_S, ask, interpreter
+from tests.compat.environments import HERE, INSTALL_S, ask, python_of
+from tests.compat.test_journeys import JOURNEY_S
 from tests.mcp_server import Program
 from tests.ports import free_port
 from tests.serving import Server
@@ -30,7 +31,7 @@ def test_the_sdk_uses_mcp_servers(generation: int, allowing: Server, tmp_path: P
     """Registered, listed, changed, tools run and called in a run, refused where that is due, deleted."""
     script = HERE / f"journey_mcp_sdk{generation}.py"
     with Program("streamable-http", free_port(), tmp_path / "asked") as program:
-        command = [str(interpreter(generation)), str(script), allowing.url, program.url]
+        command = [str(python_of(generation)), str(script), allowing.url, program.url]
         report = ask(command, JOURNEY_S)
     failed = {name: said for name, said in json.loads(report).items() if said != "ok"}
     assert not failed, "\n\n".join(f"{name}: {said}" for name, said in failed.items())
