@@ -167,7 +167,9 @@ def looking_back(world: World) -> None:
     assert client.steps.metrics.retrieve(step.id).run_id == world.run_id
     said_in_it = client.steps.messages.list(step.id).items
     assert [m.content for m in said_in_it] == ["one two"]
-    refused(501, client.steps.trace.retrieve, step.id)
+    spans = client.runs.trace.retrieve(world.run_id)
+    assert [span["span_name"] for span in spans][:2] == ["send_conversation_message", "agent_step"]
+    refused(404, client.steps.trace.retrieve, step.id)
 
 
 @operation
