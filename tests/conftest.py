@@ -16,6 +16,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from tests.services import (
+    pgvector_server,
     postgres_server,
     postgres_store_url,
     postgres_tables,
@@ -24,7 +25,14 @@ from tests.services import (
 )
 
 # The services that a test may ask for.
-__all__ = ["postgres_server", "postgres_store_url", "postgres_tables", "postgres_url", "redis_server"]
+__all__ = [
+    "pgvector_server",
+    "postgres_server",
+    "postgres_store_url",
+    "postgres_tables",
+    "postgres_url",
+    "redis_server",
+]
 
 # How long an example takes is the machine's business; tests of time are benchmarks.
 hypothesis.settings.register_profile("runstead", deadline=None)

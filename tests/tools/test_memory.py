@@ -1,4 +1,4 @@
-"""The memory tools: pure edits of blocks, with errors that tell the model what to do."""
+"""The memory tools: edits of blocks as they are now, with errors that tell the model what to do."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from pathlib import Path
 
 import orjson
 import pytest
+from sqlalchemy import Connection
 
 from runstead.clock import ManualClock
 from runstead.domain.agent import Agent, Block
 from runstead.domain.message import ToolCall
 from runstead.domain.tool import ToolOutcome
 from runstead.ids import DEFAULT_USER, AgentId, BlockId, RunId
+from runstead.store import actors, blocks
 from runstead.store.migrate import migrate
 from runstead.store.sqlite import SqliteDatabase
 from runstead.tools.builtin.conversation import CONVERSATION_TOOLS
@@ -33,6 +35,7 @@ class Bench:
     """Calls tools on one block."""
 
     def __init__(self, db: SqliteDatabase) -> None:
+        self.db = db
         self.toolbox = Toolbox(db, (*MEMORY_TOOLS, *CONVERSATION_TOOLS), timeout_s=5)
 
     async def call(self, name: str, on: Block, arguments: str, tools: tuple[str, ...] = NAMES) -> ToolOutcome:
@@ -134,3 +137,25 @@ async def test_nothing_found_is_an_answer(bench: Bench) -> None:
 
     assert "success" == outcome.status
     assert "tea" in outcome.text
+
+
+@pytest.mark.parametrize("change", ["value", "limit", "read-only"])
+async def test_what_others_did_to_a_shared_block_counts(bench: Bench, change: str) -> None:
+    """A run has seen an older state of a block: a tool changes what stands there now, under its rules of now."""
+
+    def others_write(conn: Connection) -> None:
+        actors.ensure_defaults(conn, NOW)
+        blocks.insert_blocks(
+            conn,
+            [block("theirs", limit_chars=7 if change == "limit" else 100, read_only=change == "read-only")],
+        )
+
+    await bench.db.write(others_write)
+
+    outcome = await bench.call("memory_insert", block("older"), '{"label": "human", "new_str": "mine"}')
+
+    if change == "value":
+        assert [each.value for each in outcome.blocks] == ["theirs\nmine"]
+    else:
+        assert (outcome.status, outcome.blocks) == ("error", ())
+        assert ("its limit is 7" if change == "limit" else "read-only") in outcome.text

@@ -12,6 +12,7 @@ older than that. It works because steps only add: tables, and columns that are n
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -20,6 +21,7 @@ from sqlalchemy.exc import DatabaseError, DBAPIError
 from sqlalchemy.pool import NullPool
 
 from runstead.errors import CannotStart, Unavailable
+from runstead.store.distance import add_pgvector
 from runstead.store.locks import hold
 from runstead.store.schema import metadata
 
@@ -71,6 +73,10 @@ async def _migrate_postgres(url: str) -> None:
     db = driver.PostgresDatabase(url, pool_size=1, timeout_s=BUSY_TIMEOUT_S)
     try:
         await db.write(make_current)
+        with suppress(
+            DBAPIError
+        ):  # not ours to add, or another process adds it now: vectors are counted without
+            await db.write(add_pgvector)
     except Unavailable as error:
         raise CannotStart(error.detail) from error
     except ValueError:  # its text may hold a part of the password

@@ -36,8 +36,6 @@ from runstead.store.passages import FoundPassage, PassageFilter, conditions, pas
 from runstead.store.schema import archives, passages
 from runstead.store.schema import passage_vectors as table
 
-# A search compares with so many vectors, the newest; words are looked for in all passages.
-COMPARED_MAX = 50_000
 MODELS_MAX = 100
 
 
@@ -81,7 +79,7 @@ def nearest(
             table.c.vector.is_not(None),
         )
         .order_by(passages.c.position.desc())
-        .limit(COMPARED_MAX)
+        .limit(distance.compared_max(conn))
         .subquery()
     )
     far = distance.distance(conn, some, some.c.vector, asked).label("distance")

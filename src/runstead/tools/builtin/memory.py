@@ -1,4 +1,5 @@
-"""The memory tools: the agent edits its own blocks. Pure: they give the blocks as they would be, the commit makes it so.
+"""The memory tools: the agent edits its own blocks. They read a block as it is now and give it as it would be; the commit
+makes it so. They write nothing.
 
 `core_memory_append` and `core_memory_replace` are the older names for older agents; `memory` is one tool for all that is
 done to a block, as some clients' agents have it. No tool makes a block or removes one: that is the API's.
@@ -10,6 +11,7 @@ from dataclasses import replace
 
 from runstead.domain.agent import Block
 from runstead.domain.tool import ToolOutcome, ToolSpec
+from runstead.store import blocks
 from runstead.store.database import Database
 from runstead.tools.registry import (
     Arguments,
@@ -28,9 +30,11 @@ def _schema(required: dict[str, str], **optional: tuple[str, str]) -> dict[str, 
     return {"type": "object", "properties": properties, "required": list(required)}
 
 
-def _block(context: ToolContext, label: str) -> Block:
-    for block in context.blocks:
-        if block.label == label:
+async def _block(context: ToolContext, label: str, db: Database) -> Block:
+    for known in context.blocks:
+        if known.label == label:
+            # Others may hold it too: what they wrote since the run began is not written over.
+            block = await db.read(blocks.find_block, context.user_id, known.id) or known
             if block.read_only:
                 raise ToolFailure(f"the block {label!r} is read-only.")
             return block
@@ -59,10 +63,11 @@ def _replaced(value: str, old: str, new: str) -> str:
     return value.replace(old, new)
 
 
-async def _insert(arguments: Arguments, context: ToolContext, _db: Database) -> ToolOutcome:
+async def _insert(arguments: Arguments, context: ToolContext, db: Database) -> ToolOutcome:
+    block = await _block(context, text_argument(arguments, "label"), db)
     # Models name the text differently; each name is in some client's prompts.
     text = text_argument(arguments, "new_str" if "new_str" in arguments else "new_string")
-    return _with_lines(context, _block(context, text_argument(arguments, "label")), text, arguments)
+    return _with_lines(context, block, text, arguments)
 
 
 def _with_lines(context: ToolContext, block: Block, text: str, arguments: Arguments) -> ToolOutcome:
@@ -76,39 +81,39 @@ def _with_lines(context: ToolContext, block: Block, text: str, arguments: Argume
     return _changed(context, block, "\n".join([*lines[:at], *text.split("\n"), *lines[at:]]))
 
 
-async def _replace(arguments: Arguments, context: ToolContext, _db: Database) -> ToolOutcome:
-    block = _block(context, text_argument(arguments, "label"))
+async def _replace(arguments: Arguments, context: ToolContext, db: Database) -> ToolOutcome:
+    block = await _block(context, text_argument(arguments, "label"), db)
     old = text_argument(arguments, "old_str" if "old_str" in arguments else "old_string")
     new = text_argument(arguments, "new_str" if "new_str" in arguments else "new_string")
     return _changed(context, block, _replaced(block.value, old, new))
 
 
-async def _rethink(arguments: Arguments, context: ToolContext, _db: Database) -> ToolOutcome:
-    block = _block(context, text_argument(arguments, "label"))
+async def _rethink(arguments: Arguments, context: ToolContext, db: Database) -> ToolOutcome:
+    block = await _block(context, text_argument(arguments, "label"), db)
     return _changed(context, block, text_argument(arguments, "new_memory"))
 
 
-async def _memory(arguments: Arguments, context: ToolContext, _db: Database) -> ToolOutcome:
+async def _memory(arguments: Arguments, context: ToolContext, db: Database) -> ToolOutcome:
     command = text_argument(arguments, "command")
     if command not in _COMMANDS:
         raise ToolFailure(f"there is no command {command!r}; there are {' and '.join(_COMMANDS)}.")
     # Some prompts speak of blocks as of files in one folder.
     label = text_argument(arguments, "path").removeprefix("/").removeprefix("memories/")
-    block = _block(context, label)
+    block = await _block(context, label, db)
     if command == "insert":
         return _with_lines(context, block, text_argument(arguments, "insert_text"), arguments)
     old, new = text_argument(arguments, "old_str"), text_argument(arguments, "new_str", default="")
     return _changed(context, block, _replaced(block.value, old, new))
 
 
-async def _append(arguments: Arguments, context: ToolContext, _db: Database) -> ToolOutcome:
-    block = _block(context, text_argument(arguments, "label"))
+async def _append(arguments: Arguments, context: ToolContext, db: Database) -> ToolOutcome:
+    block = await _block(context, text_argument(arguments, "label"), db)
     content = text_argument(arguments, "content")
     return _changed(context, block, f"{block.value}\n{content}" if block.value else content)
 
 
-async def _core_replace(arguments: Arguments, context: ToolContext, _db: Database) -> ToolOutcome:
-    block = _block(context, text_argument(arguments, "label"))
+async def _core_replace(arguments: Arguments, context: ToolContext, db: Database) -> ToolOutcome:
+    block = await _block(context, text_argument(arguments, "label"), db)
     old, new = text_argument(arguments, "old_content"), text_argument(arguments, "new_content")
     return _changed(context, block, _replaced(block.value, old, new))
 
