@@ -63,12 +63,13 @@ async def test_approved_it_is_run_once(tmp_path: Path) -> None:
         assert 2 == len(gateway.requests)
 
 
+@pytest.mark.parametrize("kind", ["letta_v1_agent", "memgpt_agent", "memgpt_v2_agent", "react_agent"])
 @pytest.mark.parametrize("older", [True, False])
-async def test_denied_the_model_learns_why(tmp_path: Path, older: bool) -> None:
-    """Both forms deny; the run goes on with the denial as the call's return."""
+async def test_denied_the_model_learns_why(tmp_path: Path, older: bool, kind: str) -> None:
+    """Both forms deny, on every kind of agent; the run goes on with the denial as the call's return."""
     gateway = ScriptedGateway([calls(SEARCH), says("Then not.")])
     async with world(tmp_path, gateway) as w:
-        agent = await w.agent(tool_rules=ASK_FIRST)
+        agent = await w.agent(tool_rules=ASK_FIRST, agent_type=kind)
         _, request = await pending(w, agent)
         body = approve("call-1", False, "not now")
         if older:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import loads
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +131,39 @@ async def test_a_call_that_breaks_a_rule_asks_nobody(tmp_path: Path) -> None:
         answer = (await w.say(agent, "go")).json()
 
         assert [(INSERT, "error"), (SEARCH, "success")] == returned(answer)
+
+
+async def test_the_first_call_has_the_rules_arguments(tmp_path: Path) -> None:
+    """`args` of a `run_first` rule go over the model's own, also in what a person is asked; later calls are the model's."""
+    given = {"type": "run_first", "tool_name": INSERT, "args": {"new_str": "Coffee."}}
+    asks = {"type": "requires_approval", "tool_name": INSERT}
+    script = [calls(ADDED), one("c2", *ADDED), says("Done.")]
+    async with world(tmp_path, ScriptedGateway(script)) as w:
+        agent = await agent_with(w, given, asks)
+        told = await w.stream(agent, "go")
+        request = (await w.get(f"/v1/agents/{agent}?include=agent.pending_approval"))["pending_approval"]
+        assert loads(request["tool_call"]["arguments"]) == {"label": "human", "new_str": "Coffee."}
+        assert "requires_approval" in {
+            f.data["stop_reason"] for f in told if f.data and f.kind == "stop_reason"
+        }
+
+        body = {"messages": [{"approve": True, "approval_request_id": request["id"]}]}
+        again = await w.client.post(f"/v1/agents/{agent}/messages", json=body)
+
+        assert "requires_approval" == again.json()["stop_reason"]["stop_reason"]
+        asked = next(m for m in again.json()["messages"] if m["message_type"] == "approval_request_message")
+        assert loads(asked["tool_call"]["arguments"])["new_str"] == "Tea."
+        block = await w.get(f"/v1/agents/{agent}/core-memory/blocks/human")
+        assert ("Coffee." in block["value"], "Tea." in block["value"]) == (True, False)
+
+
+async def test_arguments_that_are_none_are_left_to_the_tool(tmp_path: Path) -> None:
+    """A rule mends no call whose arguments are broken."""
+    given = {"type": "run_first", "tool_name": INSERT, "args": {"new_str": "Coffee."}}
+    script = [calls((INSERT, "{broken")), says("Done.")]
+    async with world(tmp_path, ScriptedGateway(script)) as w:
+        agent = await agent_with(w, given)
+
+        answer = (await w.say(agent, "go")).json()
+
+        assert (INSERT, "error") in returned(answer)

@@ -61,11 +61,11 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class Decide:
-    """Answer what waits: by call, or (`older`) all calls alike; and wait for what comes of it, or go on at once."""
+    """Answer what waits: by call, or (`older`) all calls alike; and `then` wait for what comes of it, or cut it off."""
 
     verdicts: tuple[bool, bool, bool]
     older: bool
-    waits: bool
+    then: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,10 @@ class Do:
 Action = Ask | Say | Decide | Do
 KINDS = st.lists(st.sampled_from(sorted(TOOLS)), min_size=1, max_size=3).map(tuple)
 DECISIONS = st.builds(
-    Decide, st.tuples(st.booleans(), st.booleans(), st.booleans()), st.booleans(), st.booleans()
+    Decide,
+    st.tuples(st.booleans(), st.booleans(), st.booleans()),
+    st.booleans(),
+    st.sampled_from(["settle", "cancel", "crash", "go on"]),
 )
 PLAIN = ("settle", "expire", "cancel", "delete", "repeat", "contradict", "crash")
 ACTIONS: st.SearchStrategy[Action] = st.one_of(
@@ -140,7 +143,9 @@ class Play:
             case Do():
                 told = await self.do(action.what)
         assert told is None or told.status_code in ANSWERED, (action, told.status_code, told.text)
-        if isinstance(action, Ask | Decide) and action.waits:
+        if isinstance(action, Decide) and action.then != "go on":
+            await self.do(action.then)
+        elif isinstance(action, Ask) and action.waits:
             await self.settle()
 
     async def do(self, what: str) -> httpx.Response | None:

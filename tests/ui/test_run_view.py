@@ -78,6 +78,9 @@ def test_a_call_is_denied_with_a_reason_from_the_inbox(
         card = page.locator(".card").filter(has_text=f"Inbox {mark[-8:]}")
         expect(card).to_contain_text("invoices")
         expect(page.locator(".count")).to_be_visible()
+        expect(card.locator(".deadline")).to_have_text(
+            re.compile(r"^Expires in 6 d 23 h; then the server answers it\.$")
+        )
         card.get_by_label("Reason").fill("not in November")
         card.get_by_role("button", name="Deny").click()
         expect(card).to_have_count(0)

@@ -6,7 +6,7 @@ part of it (`kept` sorts them out), so that one that was refused changes nothing
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -60,6 +60,17 @@ def refusal(
         return None
     instead = f"You may call {', '.join(may)}." if may else "No tool may be called now."
     return f"A rule of this agent does not let {name} be called now. {instead}"
+
+
+def prefilled(rules: Iterable[ToolRule], so_far: Sequence[Called], name: str) -> Mapping[str, object]:
+    """The arguments that a `run_first` rule gives the first call of a turn, whatever the model writes for them."""
+    if so_far:
+        return {}
+    for rule in rules:
+        args = rule.extra.get("args")
+        if rule.type == RUN_FIRST and rule.tool_name == name and isinstance(args, dict):
+            return cast("dict[str, object]", args)
+    return {}
 
 
 def kept(rules: Sequence[ToolRule], tools: Sequence[str], calls: Iterable[Called]) -> tuple[Called, ...]:

@@ -4,9 +4,12 @@ with knows it too. Decides nothing: that is `domain/tool_rules.py`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from json import JSONDecodeError, dumps, loads
+from typing import cast
 
-from runstead.domain.message import Message, Role
+from runstead.domain.message import Message, Role, ToolCall
 from runstead.domain.tool_rules import Called
 from runstead.ids import RunId
 
@@ -19,6 +22,19 @@ def returned_in(messages: Sequence[Message], run_id: RunId) -> list[Called]:
         for m in messages
         if m.tool_return is not None and m.run_id in ids
     ]
+
+
+def with_arguments(call: ToolCall, given: Mapping[str, object]) -> ToolCall:
+    """The call with these arguments over the model's own. What is no JSON object is left for the tool to refuse."""
+    if not given:
+        return call
+    try:
+        own: object = loads(call.arguments or "{}")
+    except JSONDecodeError:
+        return call
+    if not isinstance(own, dict):
+        return call
+    return replace(call, arguments=dumps({**cast("dict[str, object]", own), **given}, ensure_ascii=False))
 
 
 def _chain(messages: Sequence[Message], run_id: RunId) -> set[RunId]:

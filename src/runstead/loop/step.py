@@ -130,7 +130,7 @@ class Stepper:
 
     async def _answered(self, turn: Turn, asking: Asking) -> bool:
         """Commit a whole answer. True: the run is over."""
-        message, finish = asking.answer.message(), asking.answer.finish
+        message, finish = turn.with_rules(asking.answer.message()), asking.answer.finish
         usage = finish.usage if finish is not None else Usage()
         turn.context_tokens = usage.total_tokens or None
         events = () if turn.run.request.stream_tokens else turn.told([message])

@@ -6,6 +6,7 @@ A turn mirrors the store: it changes only after a commit stood. It knows how to 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from runstead.clock import Clock
 from runstead.domain import tool_rules
@@ -24,7 +25,7 @@ from runstead.domain.transcript import told_all
 from runstead.ids import MessageId
 from runstead.loop.history import Seen
 from runstead.loop.hold import Hold
-from runstead.loop.rules import returned_in
+from runstead.loop.rules import returned_in, with_arguments
 from runstead.loop.together import Begun
 from runstead.store.turns import LoadedTurn
 from runstead.tools.registry import Toolbox
@@ -77,6 +78,15 @@ class Turn:
         if not tool_rules.order_matters(rules):
             return None
         return tool_rules.refusal(rules, self._tool_names, self._called(), name)
+
+    def with_rules(self, said: Message) -> Message:
+        """What the model said, its first call with the arguments that a rule gives: so it is shown, asked about and run."""
+        rules = self.agent.tool_rules
+        if not said.tool_calls or not tool_rules.order_matters(rules):
+            return said
+        first, *others = said.tool_calls
+        given = tool_rules.prefilled(rules, self._called(), first.name)
+        return replace(said, tool_calls=(with_arguments(first, given), *others))
 
     def owes(self) -> tuple[str, ...]:
         """The tools that must still be called before the turn may end."""

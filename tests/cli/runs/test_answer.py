@@ -89,3 +89,21 @@ def test_what_is_decided() -> None:
         decide(["a", "b"], False, ["a"])
     with pytest.raises(Invalid, match="c is no call that waits here; those are a, b"):
         decide(["a", "b"], True, ["c"])
+
+
+def test_what_waits_is_listed_with_its_time(typed: Typed, ended: Ended, client: Client, asking: str) -> None:
+    """`list --asking` and `show` say until when; in a conversation too, where it can be answered as well."""
+    made = client.ask("POST", f"/v1/conversations/?agent_id={asking}", {})
+    said = {"messages": [{"role": "user", "content": asks("call_c")}], "streaming": False}
+    client.ask("POST", f"/v1/conversations/{made['id']}/messages", said)
+    assert typed("runs", "list", "--agent", asking, "--asking").out.splitlines()[1].endswith("\t6d")
+    run_id = client.ask("GET", f"/v1/runs/?agent_id={asking}&asking=true")[0]["id"]
+    shown = typed("runs", "show", run_id)
+    assert "waits for  conversation_search(" in shown.out
+    assert "expires in 6d" in shown.out
+
+    answered = typed("runs", "approve", run_id)
+
+    assert answered.code == 0, answered.error
+    assert typed("runs", "watch", answered.out.strip()).code == 0
+    assert len(typed("runs", "list", "--agent", asking, "--asking").out.splitlines()) == 1
