@@ -34,6 +34,8 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "sweep_s": "How often what is older is deleted.",
         "callback_timeout_s": "What the receiver of a callback gets to answer in.",
         "callback_attempts_max": "How often a callback is tried.",
+        "callback_allow_hosts": "Inward places that callbacks may be posted to ([callbacks](callbacks.md)).",
+        "webhook_secret": "What callbacks are signed with: `openssl rand -base64 32` ([callbacks](callbacks.md)).",
     },
     "Models": {
         "model_timeout_s": "The longest answer of a model, from question to end.",

@@ -60,7 +60,7 @@ from runstead.store.sqlite import SqliteDatabase
 from runstead.telemetry import Meter, configure, log
 from runstead.telemetry.family import Family
 from runstead.telemetry.without_sdk import load_without_sdk
-from runstead.tools.inward import Inward
+from runstead.tools.inward import CALLBACKS, Inward
 from runstead.tools.workshop import Workshop, open_workshop
 from runstead.ui.pages import Pages
 from runstead.webhooks.deliver import Callbacks
@@ -165,7 +165,7 @@ def build(
     return Server(
         services=services,
         engine=engine,
-        callbacks=Callbacks(settings, db, clock, render),
+        callbacks=Callbacks(settings, db, clock, render, acting.callbacks),
         retention=Retention(settings, db, events, clock, meter),
         expiry=Expiry(db, clock, admission, terms, settings.reconcile_s),
         embedder=acting.embedder,
@@ -185,6 +185,7 @@ class _Acting:
     embedder: ProviderEmbedder
     workshop: Workshop
     engine: Engine
+    callbacks: Inward
 
 
 def _acting(
@@ -200,8 +201,9 @@ def _acting(
     patient = PatientDatabase(ground.db)
     embedder = ProviderEmbedder(settings)
     workshop = open_workshop(settings, patient, embedder, tracing.tools(CountedTools(meter, clock)))
-    inward = Inward(settings.provider_allow_hosts, open_here(settings, ground.db))
-    brought = OwnProviders(patient, workshop.vault, inward.reach)
+    here = open_here(settings, ground.db)
+    brought = OwnProviders(patient, workshop.vault, Inward(settings.provider_allow_hosts, here).reach)
+    callbacks = Inward(settings.callback_allow_hosts, here, CALLBACKS)
     gateway = gateway or ProviderGateway(settings, clock, own=brought)
     asked = tracing.gateway(gateway, clock)
     traces = settings.provider_trace
@@ -210,7 +212,7 @@ def _acting(
     engine = Engine(settings, ground.db, ground.log, clock, ids, executor, ground.signals)
     meter.watch("runstead_leases_held", lambda: engine.owner.held)
     meter.watch("runstead_lease_age_seconds", lambda: engine.owner.lease_age_s)
-    return _Acting(gateway, brought, embedder, workshop, engine)
+    return _Acting(gateway, brought, embedder, workshop, engine, callbacks)
 
 
 def _family(settings: Settings, meter: Meter, clock: Clock) -> Family | None:

@@ -131,6 +131,8 @@ class Settings:
     provider_trace: bool = False
     callback_timeout_s: float = 5.0
     callback_attempts_max: int = 8
+    callback_allow_hosts: str = ""
+    webhook_secret: Secret | None = None
     log_level: str = "WARNING"
     log_json: bool = False
     traces: bool = False
@@ -138,7 +140,12 @@ class Settings:
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret among the settings, so that it can be hidden wherever it turns up."""
-        keys = [self.server_password, self.secrets_key, *(each.api_key for each in self.providers)]
+        keys = [
+            self.server_password,
+            self.secrets_key,
+            self.webhook_secret,
+            *(each.api_key for each in self.providers),
+        ]
         if self.search is not None:
             keys.append(self.search.api_key)
         return tuple(key.reveal() for key in keys if key is not None)

@@ -1,11 +1,13 @@
-"""Callbacks: told once the run is over, again until somebody takes it, and what came of it stands on the run."""
+"""Callbacks: told once the run is over, again until somebody takes it, signed, and only where this server may go."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from runstead.clock import ManualClock
 from runstead.domain.run import Run
 from runstead.errors import ModelError, ModelErrorKind
 from runstead.llm.scripted import ScriptedGateway, says
-from runstead.settings import Settings
+from runstead.settings import Secret, Settings
+from runstead.tools.inward import CALLBACKS, Inward
 from runstead.webhooks.deliver import Callbacks
 
 
@@ -26,13 +29,17 @@ class Listener:
 
     statuses: list[int] = field(default_factory=list[int])
     heard: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    bodies: list[bytes] = field(default_factory=list[bytes])
+    headers: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     url: str = ""
 
     async def hear(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Read one request and answer it."""
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        size = int(head.split("content-length: ")[1].split("\r\n")[0])
-        self.heard.append(orjson.loads(await reader.readexactly(size)))
+        _, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
+        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+        self.headers.append(headers)
+        self.bodies.append(await reader.readexactly(int(headers["content-length"])))
+        self.heard.append(orjson.loads(self.bodies[-1]))
         status = self.statuses.pop(0) if self.statuses else 200
         writer.write(f"HTTP/1.1 {status} x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode())
         await writer.drain()
@@ -102,7 +109,7 @@ async def test_a_listener_that_fails_is_told_again(tmp_path: Path) -> None:
             async def render(_run: Run) -> bytes:
                 return b'{"again": true}'
 
-            later = Callbacks(settings, db, clock, render)
+            later = Callbacks(settings, db, clock, render, Inward("127.0.0.1", _closed, CALLBACKS))
             clock.advance((w.server.services.clock.now() - clock.now()).total_seconds())
             assert not await later.deliver_due()
             for _ in range(2):
@@ -112,8 +119,49 @@ async def test_a_listener_that_fails_is_told_again(tmp_path: Path) -> None:
             assert not await later.deliver_due()
 
             assert 3 == len(listener.heard)
+            assert {run_id} == {headers["webhook-id"] for headers in listener.headers}
             assert 200 == (await w.run(run_id)).callback_status_code
             await later.close()
+
+
+async def _closed() -> bool:
+    return False
+
+
+async def test_a_callback_is_signed(tmp_path: Path) -> None:
+    """As Standard Webhooks has it: over the id, the time and the very bytes."""
+    secret = f"whsec_{base64.b64encode(bytes(range(32))).decode()}"
+    settings = Settings(drain_s=0.0, webhook_secret=Secret(secret))
+    async with listening() as listener:
+        async with world(tmp_path, ScriptedGateway([says("Done.")]), settings=settings) as w:
+            run_id = await w.begin(await w.agent(), "go", callback_url=listener.url)
+            await told(w, run_id)
+
+    headers = listener.headers[0]
+    assert run_id == headers["webhook-id"]
+    signed = f"{run_id}.{headers['webhook-timestamp']}.".encode() + listener.bodies[0]
+    mac = hmac.digest(bytes(range(32)), signed, "sha256")
+    assert f"v1,{base64.b64encode(mac).decode()}" == headers["webhook-signature"]
+    assert listener.url.removeprefix("http://").removesuffix("/done") == headers["host"]
+
+
+async def test_a_server_with_a_key_posts_nowhere_inward(tmp_path: Path) -> None:
+    """Whoever may talk to an agent could make it knock at its own network: only where the operator says so."""
+    closed = Settings(drain_s=0.0, server_password=Secret("word"), callback_attempts_max=1)
+    async with listening() as listener:
+        async with world(tmp_path, ScriptedGateway([says("Done.")]), settings=closed) as w:
+            w.client.headers["authorization"] = "Bearer word"
+            run_id = await w.begin(await w.agent(), "go", callback_url=listener.url)
+            run = await told(w, run_id)
+        assert (None, []) == (run.callback_status_code, listener.heard)
+        assert "RUNSTEAD_CALLBACK_ALLOW_HOSTS" in (run.callback_error or "")
+
+        allowing = replace(closed, callback_allow_hosts="127.0.0.1")
+        async with world(tmp_path, ScriptedGateway([says("Done.")]), settings=allowing) as w:
+            w.client.headers["authorization"] = "Bearer word"
+            run_id = await w.begin(await w.agent(), "go", callback_url=listener.url)
+            run = await told(w, run_id)
+        assert (200, 1) == (run.callback_status_code, len(listener.heard))
 
 
 async def test_nobody_there_is_noted_on_the_run(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""An HTTP client for the providers' libraries that connects only where it may: for addresses that an actor gave.
+"""An HTTP client that connects only where it may: for addresses that an actor gave, of providers and of callbacks.
 
-It follows no redirect and uses no proxy, for both would connect elsewhere. Heavy: import it lazily.
+It follows no redirect and uses no proxy, for both would connect elsewhere. It loads httpx2: import it lazily.
 """
 
 from __future__ import annotations
@@ -8,8 +8,7 @@ from __future__ import annotations
 import httpx2
 
 from runstead.errors import ModelError
-from runstead.llm.provider import Reach
-from runstead.llm.pydantic_ai_models import CONNECT_S_MAX, READ_S_MAX
+from runstead.llm.provider import CONNECT_S_MAX, READ_S_MAX, Reach
 
 CONNECTIONS_MAX = 1000
 _PORTS = {"http": 80, "https": 443}

@@ -17,6 +17,9 @@ from runstead.settings import ProviderSettings
 # The addresses of a host and port, each one that may be connected to. Raises `ModelError` where one may not be. What was
 # looked at is what is connected to: a name is not resolved a second time.
 Reach = Callable[[str, int], Awaitable[Sequence[str]]]
+CONNECT_S_MAX = 10.0
+# The gateway's limits come first; this one is for a connection that nobody reads any more.
+READ_S_MAX = 900.0
 # Other names under which clients of the API know a provider.
 SAME_PROVIDERS = {
     "openai": "openai-proxy",

@@ -12,10 +12,8 @@ from pydantic_ai.providers.anthropic import AnthropicProvider
 
 from runstead.ids import Ids
 from runstead.llm.guarded_client import guarded_client
-from runstead.llm.provider import Reach
+from runstead.llm.provider import CONNECT_S_MAX, READ_S_MAX, Reach
 from runstead.llm.pydantic_ai_models import (
-    CONNECT_S_MAX,
-    READ_S_MAX,
     Library,
     LibraryProvider,
     common_settings,

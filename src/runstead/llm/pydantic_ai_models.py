@@ -32,10 +32,6 @@ from runstead.llm.pydantic_ai_messages import history_of, instructions_of
 from runstead.llm.types import Delta, ModelRequest
 from runstead.settings import ProviderSettings
 
-CONNECT_S_MAX = 10.0
-# The gateway's limits come first; this one is for a connection that nobody reads any more.
-READ_S_MAX = 900.0
-
 _EFFORTS = {"minimal", "low", "medium", "high", "xhigh", "max"}
 
 

@@ -1,8 +1,8 @@
-"""Where the providers may be that actors bring: on the public internet, and at the inward places that the operator names.
+"""Where clients may make this server go, to providers and callbacks: the public internet, and what inward the operator names.
 
 A server that is open (to this machine only, without a key) lets its one user name this machine too: a model on one's own
 machine is the usual case, and nobody else can ask. As soon as there is a key or a password, only those inward places are
-allowed that `RUNSTEAD_PROVIDER_ALLOW_HOSTS` names.
+allowed that a setting names.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from runstead.errors import Invalid, ModelError, ModelErrorKind
 from runstead.tools.ssrf import Address, Refused, addresses_of, public
 
-SETTING = "RUNSTEAD_PROVIDER_ALLOW_HOSTS"
+PROVIDERS = "RUNSTEAD_PROVIDER_ALLOW_HOSTS"
+CALLBACKS = "RUNSTEAD_CALLBACK_ALLOW_HOSTS"
 PLACES_MAX = 200
 _NAME = re.compile(r"^[a-z0-9_]([a-z0-9_.-]{0,252})$")
 _WITH_PORT = re.compile(r"^(?:\[(?P<six>[^\]]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>\d{1,5}))?$")
@@ -41,11 +42,17 @@ class InwardPlace:
 
 
 class Inward:
-    """Looks at an address before it is connected to. `open_here` says whether the server is open to this machine only."""
+    """Looks at an address before it is connected to. `open_here` says whether the server is open to this machine only.
 
-    def __init__(self, allowed: str, open_here: Callable[[], Awaitable[bool]]) -> None:
-        self._places = places_in(allowed)
+    `setting` is the variable that gave `allowed`: refusals name it.
+    """
+
+    def __init__(
+        self, allowed: str, open_here: Callable[[], Awaitable[bool]], setting: str = PROVIDERS
+    ) -> None:
+        self._places = places_in(allowed, setting)
         self._open_here = open_here
+        self._setting = setting
 
     async def reach(self, host: str, port: int) -> Sequence[str]:
         """The addresses of a name, all of which may be connected to. Raises `ModelError` UNREACHABLE."""
@@ -57,7 +64,7 @@ class Inward:
             if public(text) or await self._allowed(host, text, port):
                 continue
             raise _refused(
-                f"{host!r} is not on the public internet; the server's operator can allow it in {SETTING}."
+                f"{host!r} is not on the public internet; the server's operator can allow it in {self._setting}."
             )
         return addresses
 
@@ -68,17 +75,17 @@ class Inward:
         return address.is_loopback and await self._open_here()
 
 
-def places_in(text: str) -> tuple[InwardPlace, ...]:
+def places_in(text: str, setting: str = PROVIDERS) -> tuple[InwardPlace, ...]:
     """What the setting names: names, addresses and networks, each with a port or without. Raises `Invalid`."""
     entries = [entry.strip().lower() for entry in text.split(",") if entry.strip()]
     if len(entries) > PLACES_MAX:
         raise Invalid(
-            f"{SETTING} names {len(entries)} places; at most {PLACES_MAX} are read. Name their network."
+            f"{setting} names {len(entries)} places; at most {PLACES_MAX} are read. Name their network."
         )
-    return tuple(_place(entry) for entry in entries)
+    return tuple(_place(entry, setting) for entry in entries)
 
 
-def _place(entry: str) -> InwardPlace:
+def _place(entry: str, setting: str) -> InwardPlace:
     bare = _network(entry)
     if bare is not None:
         return InwardPlace(None, bare, None)
@@ -89,7 +96,7 @@ def _place(entry: str) -> InwardPlace:
         if network is not None or (match["six"] is None and _NAME.match(host)):
             return InwardPlace(None if network else host.rstrip("."), network, port)
     raise Invalid(
-        f"{SETTING} must be hosts, addresses or networks with commas between them, like"
+        f"{setting} must be hosts, addresses or networks with commas between them, like"
         f" ollama.lan:11434,10.0.0.0/8, not {entry[:100]!r}."
     )
 

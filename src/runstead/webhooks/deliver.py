@@ -1,7 +1,8 @@
 """Delivers callbacks: what the commit of a run's end put into the outbox is posted until somebody takes it.
 
 Any HTTP answer below 500 counts as taken; a transport failure or a 5xx is tried again, later each time. What came of it
-stands on the run. A delivery may arrive twice (its process died before it could note the success), never zero times.
+stands on the run. It is posted where this server may go only, follows no redirect, and is signed where there is a secret. A
+delivery may arrive twice (its process died before it could note the success), never zero times.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from runstead.settings import Settings
 from runstead.store import outbox, runs
 from runstead.store.database import Database
 from runstead.telemetry import log
+from runstead.tools.inward import Inward
+from runstead.webhooks.signature import headers, key_of
 
 if TYPE_CHECKING:
-    from httpx import AsyncClient
+    from httpx2 import AsyncClient
 
 BATCH_MAX = 20
 BACKOFF_S = 2.0
@@ -41,11 +44,15 @@ _log = log("webhooks")
 class Callbacks:
     """Delivers what is due."""
 
-    def __init__(self, settings: Settings, db: Database, clock: Clock, render: Render) -> None:
+    def __init__(
+        self, settings: Settings, db: Database, clock: Clock, render: Render, inward: Inward
+    ) -> None:
         self._settings = settings
         self._db = db
         self._clock = clock
         self._render = render
+        self._inward = inward
+        self._key = None if settings.webhook_secret is None else key_of(settings.webhook_secret)
         self._client: AsyncClient | None = None
 
     async def run(self) -> None:
@@ -93,8 +100,10 @@ class Callbacks:
     async def _post(self, run: Run, url: str) -> tuple[int | None, str | None]:
         client = await self._connected()
         try:
+            body = await self._render(run)
+            sent = headers(run.id, self._clock.now(), body, self._key)
             answer = await client.post(
-                url, content=await self._render(run), headers={"content-type": "application/json"}
+                url, content=body, headers=sent, timeout=self._settings.callback_timeout_s
             )
         except Exception as error:  # noqa: BLE001 - noted on the run, and tried again
             text = f"{type(error).__name__}: {error}"
@@ -122,9 +131,7 @@ class Callbacks:
 
     async def _connected(self) -> AsyncClient:
         if self._client is None:
-            httpx: Any = await asyncio.to_thread(import_module, "httpx")
-            self._client = httpx.AsyncClient(
-                timeout=self._settings.callback_timeout_s, follow_redirects=False
-            )
+            guarded: Any = await asyncio.to_thread(import_module, "runstead.llm.guarded_client")
+            self._client = guarded.guarded_client(self._inward.reach)
         assert self._client is not None, "just made"
         return self._client
