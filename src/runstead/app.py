@@ -35,6 +35,7 @@ from runstead.errors import CannotStart, Unavailable
 from runstead.events.embedded import EmbeddedLog
 from runstead.events.log import EventLog
 from runstead.events.signals import NoSignals, RedisSignals, Signals
+from runstead.filing import Filing
 from runstead.ids import Ids, RandomIds
 from runstead.llm.gateway import ProviderGateway
 from runstead.llm.types import Gateway
@@ -45,7 +46,7 @@ from runstead.runs.cancel import Cancellation
 from runstead.runs.feed import RunFeeds
 from runstead.runs.wait import outcome
 from runstead.settings import Settings
-from runstead.store import actors, keys, runs, secrets
+from runstead.store import actors, files, keys, runs, secrets
 from runstead.store.agreed_clock import AgreedClock
 from runstead.store.database import Database
 from runstead.store.migrate import migrate
@@ -145,6 +146,7 @@ def build(
         feeds=RunFeeds(db, clock),
         lifecycle=phase,
         workshop=workshop,
+        filing=Filing(patient, workshop.reader, clock),
         meter=meter,
     )
     api = create_api(services)
@@ -184,6 +186,7 @@ async def prepare(server: Server) -> None:
     if not services.settings.on_postgres:
         # The data folder is this process's alone: whoever owned a run before is dead.
         await services.db.write(runs.disown_all)
+        await services.db.write(files.disown_all)
     await _seal_what_is_open(services)
     await services.log.open()
 
@@ -236,7 +239,7 @@ def _chores(server: Server) -> Sequence[Coroutine[None, None, None]]:
     always = (server.services.cancellation.run(),)
     if not server.services.settings.works:
         return always
-    return (*always, server.callbacks.run(), server.retention.run())
+    return (*always, server.callbacks.run(), server.retention.run(), server.services.filing.run())
 
 
 async def drain(server: Server) -> None:

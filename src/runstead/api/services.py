@@ -8,6 +8,7 @@ from typing import Protocol
 from runstead.api.wire.runs import RenderedRuns
 from runstead.clock import Clock
 from runstead.events.log import EventLog
+from runstead.filing import Filing
 from runstead.ids import Ids
 from runstead.llm.types import Gateway
 from runstead.runs.admit import Admission
@@ -43,5 +44,6 @@ class Services:
     lifecycle: Lifecycle
     feeds: RunFeeds
     workshop: Workshop
+    filing: Filing
     meter: Meter = field(default_factory=Meter)
     rendered_runs: RenderedRuns = field(default_factory=RenderedRuns)

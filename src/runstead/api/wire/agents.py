@@ -14,14 +14,17 @@ from typing import cast
 from typing_extensions import TypedDict
 
 from runstead.api.wire.blocks import BlockState, block_state
+from runstead.api.wire.folders import FileBlockState, FolderState, file_block_state, folder_state
 from runstead.api.wire.models import (
     EmbeddingConfigState,
     LLMConfigState,
+    embedding_state,
     endpoint_type,
     llm_config,
 )
 from runstead.api.wire.tools import ToolState, tool_states
 from runstead.domain.agent import Agent, Block
+from runstead.domain.folder import Folder, Window, limits_of
 from runstead.domain.stored_tool import StoredTool
 from runstead.ids import stable_id
 from runstead.llm.types import ModelInfo
@@ -42,12 +45,12 @@ _OLD_NAMES = {
 
 
 class MemoryState(TypedDict):
-    """The blocks of an agent."""
+    """The blocks of an agent, and the files that it has open."""
 
     agent_type: str | None
     git_enabled: bool
     blocks: list[BlockState]
-    file_blocks: list[BlockState]
+    file_blocks: list[FileBlockState]
     prompt_template: str
 
 
@@ -84,7 +87,7 @@ class AgentState(TypedDict):
     tools: list[ToolState]
     tool_rules: list[Json] | None
     tags: list[str]
-    sources: list[Json]
+    sources: list[FolderState]
     identities: list[Json]
     identity_ids: list[str]
     secrets: list[VariableState]
@@ -128,6 +131,8 @@ class AgentDetails:
     identities: Sequence[Json] = ()
     tools: Mapping[str, StoredTool] = field(default_factory=dict[str, StoredTool])
     secrets: Sequence[SecretName] = ()
+    folders: Sequence[Folder] = ()
+    windows: Sequence[Window] = ()
 
 
 def wanted_relations(
@@ -159,12 +164,12 @@ def agent_state(agent: Agent, details: AgentDetails, relations: frozenset[str] =
         "model_settings": _model_settings(agent, details.model),
         "llm_config": llm_config(agent, details.model),
         "embedding": agent.embedding,
-        "embedding_config": _embedding_config(agent),
+        "embedding_config": embedding_state(agent.embedding, extra.get("embedding_config")),
         "memory": {
             "agent_type": agent.agent_type,
             "git_enabled": False,
             "blocks": blocks,
-            "file_blocks": [],
+            "file_blocks": file_blocks(agent, details.windows) if "blocks" in relations else [],
             "prompt_template": "",
         },
         "blocks": blocks,
@@ -173,7 +178,7 @@ def agent_state(agent: Agent, details: AgentDetails, relations: frozenset[str] =
             {"type": rule.type, "tool_name": rule.tool_name, **rule.extra} for rule in agent.tool_rules
         ],
         "tags": list(agent.tags) if "tags" in relations else [],
-        "sources": [],
+        "sources": [folder_state(each) for each in details.folders] if "sources" in relations else [],
         "identities": list(details.identities) if "identities" in relations else [],
         "identity_ids": _texts(extra, "identity_ids") if "identities" in relations else [],
         "secrets": secrets,
@@ -207,13 +212,18 @@ def agent_state(agent: Agent, details: AgentDetails, relations: frozenset[str] =
     }
 
 
-def memory_state(agent: Agent, blocks: Sequence[Block]) -> MemoryState:
+def file_blocks(agent: Agent, windows: Sequence[Window]) -> list[FileBlockState]:
+    """The files that an agent has open, as they are answered."""
+    return [file_block_state(window, limits_of(agent)) for window in windows]
+
+
+def memory_state(agent: Agent, blocks: Sequence[Block], windows: Sequence[Window]) -> MemoryState:
     """An agent's memory as it is answered."""
     return {
         "agent_type": agent.agent_type,
         "git_enabled": False,
         "blocks": [block_state(block) for block in blocks],
-        "file_blocks": [],
+        "file_blocks": file_blocks(agent, windows),
         "prompt_template": "",
     }
 
@@ -233,26 +243,6 @@ def _model_settings(agent: Agent, info: ModelInfo | None) -> Json:
         **given,
         **{name: value for name, value in known.items() if value is not None},
     }
-
-
-def _embedding_config(agent: Agent) -> EmbeddingConfigState:
-    """What was given; else the handle's, with nothing claimed that is not known."""
-    given = _json(agent.extra.get("embedding_config")) or {}
-    handle = agent.embedding or ""
-    provider, _, name = handle.partition("/")
-    config: EmbeddingConfigState = {
-        "embedding_endpoint_type": "openai",
-        "embedding_endpoint": None,
-        "embedding_model": name or provider or "none",
-        "embedding_dim": 0,
-        "embedding_chunk_size": None,
-        "handle": agent.embedding,
-        "batch_size": 1,
-        "azure_endpoint": None,
-        "azure_version": None,
-        "azure_deployment": None,
-    }
-    return cast("EmbeddingConfigState", {**config, **given})
 
 
 def _variables(agent: Agent, secrets: Sequence[SecretName]) -> list[VariableState]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, cast
 
 from typing_extensions import TypedDict
 
@@ -152,6 +153,27 @@ def embedding_config(info: EmbeddingInfo) -> EmbeddingConfigState:
         "azure_version": None,
         "azure_deployment": None,
     }
+
+
+def embedding_state(handle: str | None, given: object) -> EmbeddingConfigState:
+    """What was given of an embedding model; else its handle's, with nothing claimed that is not known."""
+    provider, _, name = (handle or "").partition("/")
+    config: EmbeddingConfigState = {
+        "embedding_endpoint_type": "openai",
+        "embedding_endpoint": None,
+        "embedding_model": name or provider or "none",
+        "embedding_dim": 0,
+        "embedding_chunk_size": None,
+        "handle": handle,
+        "batch_size": 1,
+        "azure_endpoint": None,
+        "azure_version": None,
+        "azure_deployment": None,
+    }
+    known: Mapping[str, object] = {}
+    if isinstance(given, Mapping):
+        known = cast("Mapping[str, object]", given)
+    return cast("EmbeddingConfigState", {**config, **known})
 
 
 def _config(handle: str, info: ModelInfo | None, context_window: int) -> LLMConfigState:
