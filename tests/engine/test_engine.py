@@ -91,9 +91,7 @@ async def test_a_long_run_keeps_its_lease(tmp_path: Path, place: Place) -> None:
 
 async def test_a_run_of_a_dead_owner_is_taken_over(tmp_path: Path, place: Place) -> None:
     """An owner that renews nothing loses the run when its lease is over."""
-    taken = (
-        asyncio.Event()
-    )  # who offers the run again may be quicker than this test: it must not end the run before
+    taken = asyncio.Event()  # who offers the run again may be quicker than this test: it must not end the run before
     gateway = ScriptedGateway(lambda _: [taken, *says("Taken over.")])
     async with world(tmp_path, gateway, settings=QUICK, place=place) as w:
         services = w.server.services

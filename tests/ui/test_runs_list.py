@@ -58,7 +58,6 @@ def test_filters_live_in_the_address(model: StoryModel, folder: Path, look: Look
             expect(page.get_by_text("No run fits")).to_be_visible()
         assert client.run(seeds.failed)["status"] == "failed"
 
-
 # The rows follow the scrollbar a frame later.
 DRAWN_WHERE_SCROLLED = """() => {
     const [list, row] = [".runs-list", ".v-body .run-row"].map((each) => document.querySelector(each));

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, Integer, cast, delete, func, insert, select
 
 from runstead.domain.agent import Agent
 from runstead.domain.file_text import placed
@@ -94,11 +94,13 @@ def close_folder(conn: Connection, agent_id: AgentId, folder_id: str) -> None:
 def windows_of_agent(conn: Connection, agent: Agent) -> list[Window]:
     """What an agent sees of its open files, the one that was opened last first; never more than its limits."""
     limits = limits_of(agent)
-    shown = func.substr(file_texts.c.text, table.c.first_char + 1, func.least(table.c.chars, limits.chars))
-    if conn.dialect.name == "sqlite":
-        shown = func.substr(file_texts.c.text, table.c.first_char + 1, func.min(table.c.chars, limits.chars))
+    smaller = func.min if conn.dialect.name == "sqlite" else func.least
+    # PostgreSQL counts characters in its smaller numbers.
+    first, chars = cast(table.c.first_char + 1, Integer), cast(smaller(table.c.chars, limits.chars), Integer)
+    shown = func.substr(file_texts.c.text, first, chars).label("shown")
+    seen = (table.c.first_line, table.c.last_line, table.c.opened_at)
     query = (
-        select(file_rows, folders.c.name.label("folder_name"), *table.c, shown.label("shown"))
+        select(file_rows, folders.c.name.label("folder_name"), *seen, shown)
         .join(file_rows, file_rows.c.id == table.c.file_id)
         .join(folders, folders.c.id == file_rows.c.folder_id)
         .join(file_texts, file_texts.c.file_id == file_rows.c.id)

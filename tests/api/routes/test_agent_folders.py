@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 from tests.api.conftest import Api
 from tests.api.routes.test_folders import ABSENT, NO_FILE, filed, folder
 
@@ -130,3 +131,18 @@ async def test_only_files_that_it_holds_are_opened(api: Api) -> None:
     await api.json("PATCH", f"{path}/folders/detach/{made['id']}")
     await api.json("PATCH", f"{path}/folders/attach/{made['id']}")
     assert (await api.json("GET", f"{path}/files?is_open=true"))["files"] == []
+
+
+async def test_an_exported_agent_leaves_its_folders(api: Api) -> None:
+    """And the tools for them; so does one that is imported from a server that keeps them in the file."""
+    made = await folder(api)
+    agent = await api.agent(folder_ids=[made["id"]], tools=["web_search"], include_base_tools=False)
+    file = await api.json("GET", f"/v1/agents/{agent['id']}/export")
+    assert [tool["name"] for tool in file["tools"]] == ["web_search"]
+    file["agents"][0]["tools"] += FILE_TOOLS
+    file["agents"][0]["source_ids"] = ["source-0"]
+
+    content = orjson.dumps(file)
+    ids = await api.json("POST", "/v1/agents/import", files={"file": ("a.af", content)})
+    imported = await api.json("GET", f"/v1/agents/{ids['agent_ids'][0]}")
+    assert ([tool["name"] for tool in imported["tools"]], imported["sources"]) == (["web_search"], [])
