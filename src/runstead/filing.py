@@ -131,5 +131,5 @@ def _passage(file: StoredFile, number: int, chunk: Chunk) -> Passage:
         text=chunk.text,
         created_at=at,
         updated_at=at,
-        piece_of=PieceOf(file.id, file.path, file.folder_id, chunk.first_line, chunk.last_line),
+        piece_of=PieceOf(file.id, file.name, file.folder_id, chunk.first_line, chunk.last_line),
     )

@@ -92,6 +92,12 @@ async def test_files_are_searched(tmp_path: Path) -> None:
         assert status == "success"
         assert text.startswith("drinks/coffee.md, lines 1 to 3:\n# Coffee")
         assert "Nothing" in (await call(w, agent, "semantic_search_files", query="wine"))[1]
+        await w.client.patch(f"/v1/folders/{folder}", json={"name": "cups"})
+        _, text = await call(w, agent, "semantic_search_files", query="Ada", limit=1)
+        assert text.startswith("cups/coffee.md, lines")
+        (passage,) = await w.get(f"/v1/folders/{folder}/passages?limit=1")
+        assert passage["file_name"] == "cups/coffee.md"
+        await w.client.patch(f"/v1/folders/{folder}", json={"name": "drinks"})
         _, text = await call(w, agent, "grep_files", pattern="Ada", context_lines=0)
         assert text == "drinks/coffee.md, line 3:\n> 3: Ada likes coffee at six."
         _, text = await call(w, agent, "grep_files", pattern="(?i)TEA", include="*.md")

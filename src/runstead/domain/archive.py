@@ -26,7 +26,7 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class PieceOf:
-    """The file that a passage is a piece of, and which lines of it, counted from 1."""
+    """The file that a passage is a piece of, its own name in its folder, and which lines of it, counted from 1."""
 
     file_id: FileId
     file_name: str

@@ -32,6 +32,7 @@ AROUND_MAX = 20
 OPEN_FILES_MAX = 64
 CONTROLS_SHARE_MAX = 0.02  # of a text's characters; what has more is no text
 _SNIFFED = 4_096
+_CHUNK_BYTES = 256 * 1024
 _MEBIBYTE = 1024 * 1024
 _HTML_KINDS = {"text/html", "application/xhtml+xml"}
 _HTML_NAMES = {".html", ".htm", ".xhtml"}
@@ -137,25 +138,63 @@ class DocumentReader:
 
 async def _run(body: bytes) -> bytes:
     """What the program prints, given its input; it is gone when this ends, however it ends."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-I",
-        "-B",
-        "-m",
-        PROGRAM,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={},
-        start_new_session=True,
-    )
+    process = await _started()
     try:
-        printed, _ = await process.communicate(body)
-        return printed
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_give(process, body))
+            return await _printed(process)
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def _started() -> asyncio.subprocess.Process:
+    starting = asyncio.get_running_loop().create_task(
+        asyncio.create_subprocess_exec(
+            sys.executable,
+            "-I",
+            "-B",
+            "-m",
+            PROGRAM,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env={},
+            start_new_session=True,
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # What is being started is there a moment later: it must not be left to itself.
+        await asyncio.wait({starting})
+        if starting.exception() is None:
+            starting.result().kill()
+            await starting.result().wait()
+        raise
+
+
+async def _give(process: asyncio.subprocess.Process, body: bytes) -> None:
+    stdin = cast("asyncio.StreamWriter", process.stdin)
+    try:
+        stdin.write(body)
+        await stdin.drain()
+        stdin.close()
+    except ConnectionError:
+        return  # it ended before it had read everything
+
+
+async def _printed(process: asyncio.subprocess.Process) -> bytes:
+    """All that it prints; nothing where that is more than an answer may be."""
+    stdout = cast("asyncio.StreamReader", process.stdout)
+    printed = bytearray()
+    while chunk := await stdout.read(_CHUNK_BYTES):
+        printed += chunk
+        if len(printed) > ANSWER_BYTES_MAX:
+            process.kill()
+            return b""
+    return bytes(printed)
 
 
 def _format(name: str, kind: str | None, body: bytes) -> str:

@@ -241,10 +241,11 @@ async def list_folder_passages(
 ) -> Response:
     """List the pieces of a folder's files, newest first unless asked otherwise."""
     user = caller.user
-    await find_folder(parts, user.id, folder_id)
+    folder = await find_folder(parts, user.id, folder_id)
     where = PassageFilter(files=files.ids_in(user.id, folder_id))
     found = await parts.db.read(passages.list_passages, user.id, where, query.page())
-    return Json([passage_state(each, user.organization_id) for each in found])
+    states = [passage_state(each, user.organization_id) for each in found]
+    return Json([{**state, "file_name": f"{folder.name}/{state['file_name']}"} for state in states])
 
 
 @router.delete("/sources/{folder_id}/{file_id}", deprecated=True, status_code=204)

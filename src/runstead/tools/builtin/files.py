@@ -233,11 +233,14 @@ async def _search(arguments: Arguments, context: ToolContext, db: Database) -> T
     limit = min(_whole(arguments, "limit", least=1) or FOUND_DEFAULT, FOUND_MAX)
     where = PassageFilter(files=files.readable_by(context.user_id, context.agent.id))
     found = await db.read(passages.search_passages, context.user_id, query, where, limit)
+    there = await db.read(files.files_of_agent, context.user_id, context.agent.id) if found else []
+    paths: dict[str, str] = {file.id: file.path for file in there}
     told: list[str] = []
     for each in found:
         piece = each.passage.piece_of
         assert piece is not None, "only pieces of files were asked for"
-        told.append(f"{piece.file_name}, lines {piece.first_line} to {piece.last_line}:\n{each.passage.text}")
+        name = paths.get(piece.file_id, piece.file_name)
+        told.append(f"{name}, lines {piece.first_line} to {piece.last_line}:\n{each.passage.text}")
     return ToolOutcome("success", "\n\n".join(told) or f"Nothing in your files fits {query!r}.")
 
 
