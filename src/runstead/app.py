@@ -37,6 +37,7 @@ from runstead.errors import CannotStart, Unavailable
 from runstead.events.embedded import EmbeddedLog
 from runstead.events.log import EventLog
 from runstead.events.signals import NoSignals, RedisSignals, Signals
+from runstead.filing import Filing
 from runstead.ids import Ids, RandomIds
 from runstead.llm.embeddings import ProviderEmbedder
 from runstead.llm.gateway import ProviderGateway
@@ -51,7 +52,7 @@ from runstead.runs.expire import Expiry
 from runstead.runs.feed import RunFeeds
 from runstead.runs.wait import outcome
 from runstead.settings import Settings
-from runstead.store import actors, keys, runs, secrets
+from runstead.store import actors, files, keys, runs, secrets
 from runstead.store.agreed_clock import AgreedClock
 from runstead.store.database import Database
 from runstead.store.migrate import migrate
@@ -157,6 +158,7 @@ def build(
         lifecycle=phase,
         workshop=workshop,
         own_providers=acting.brought,
+        filing=Filing(PatientDatabase(db), workshop.reader, workshop.memory, clock),
         meter=meter,
         family=_family(settings, meter, clock),
     )
@@ -259,6 +261,7 @@ async def prepare(server: Server) -> None:
     if not services.settings.on_postgres:
         # The data folder is this process's alone: whoever owned a run before is dead.
         await services.db.write(runs.disown_all)
+        await services.db.write(files.disown_all)
     await _seal_what_is_open(services)
     await services.log.open()
 
@@ -315,7 +318,7 @@ def _chores(server: Server) -> Sequence[Coroutine[None, None, None]]:
         always.append(family.run(server.services.log_sizes))
     if not server.services.settings.works:
         return always
-    worked = (server.callbacks, server.retention, server.expiry, server.embedding)
+    worked = (server.callbacks, server.retention, server.expiry, server.embedding, server.services.filing)
     return (*always, *(chore.run() for chore in worked))
 
 

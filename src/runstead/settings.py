@@ -99,6 +99,10 @@ class Settings:
     drain_s: float = 10.0
     runs_max: int = 1000
     body_bytes_max: int = 64 * 1024 * 1024
+    # Of one file as it comes, of the text that is made of it, and of all files of one actor together.
+    file_bytes_max: int = 16 * 1024 * 1024
+    file_chars_max: int = 5_000_000
+    files_bytes_max: int = 1024 * 1024 * 1024
     events_keep_s: float = 7 * 24 * 3600.0
     sweep_s: float = 300.0
     sqlite_synchronous: str = "NORMAL"

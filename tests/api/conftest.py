@@ -28,6 +28,7 @@ from runstead.clock import ManualClock
 from runstead.domain.actor import User
 from runstead.domain.run import RunStatus
 from runstead.events.embedded import EmbeddedLog
+from runstead.filing import Filing
 from runstead.ids import CountingIds, RunId
 from runstead.llm.own_providers import OwnProviders
 from runstead.llm.types import Delta, EmbeddingInfo, ModelInfo, ModelRequest
@@ -107,6 +108,7 @@ class Api:
     ids: CountingIds
     cancellation: RecordingCancellation
     folder: Path
+    filing: Filing
     lifecycle: SwitchedLifecycle = field(default_factory=SwitchedLifecycle)
 
     async def json(self, method: str, path: str, status: int = 200, **options: Any) -> Any:
@@ -157,13 +159,14 @@ def serving(tmp_path: Path) -> Serving:
         inward = Inward(settings.provider_allow_hosts, open_here(settings, db))
         own = OwnProviders(db, workshop.vault, inward.reach)
         parts = (settings, clock, ids, db, log, FixedGateway(), admission, cancellation, lifecycle)
-        app = create_api(Services(*parts, feeds, workshop, own))
+        filing = Filing(db, workshop.reader, workshop.memory, clock)
+        app = create_api(Services(*parts, feeds, workshop, own, filing))
         transport = httpx.ASGITransport(app=app)
         agent = {"user-agent": "test"}
         async with httpx.AsyncClient(
             transport=transport, base_url="http://localhost", headers=agent
         ) as client:
-            yield Api(client, app, db, clock, ids, cancellation, tmp_path, lifecycle)
+            yield Api(client, app, db, clock, ids, cancellation, tmp_path, filing, lifecycle)
         await log.close()
         await db.close()
 

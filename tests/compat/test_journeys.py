@@ -33,7 +33,7 @@ def all_went_well(report: str) -> None:
 
 
 @pytest.mark.parametrize("generation", [0, 1])
-@pytest.mark.parametrize("journey", ["journey", "journey_memory"])
+@pytest.mark.parametrize("journey", ["journey", "journey_folders", "journey_memory"])
 def test_the_sdk_does_every_operation(journey: str, generation: int, server: Server) -> None:
     """Every operation works, and all that it returns fits the SDK's own types."""
     script = HERE / f"{journey}_sdk{generation}.py"

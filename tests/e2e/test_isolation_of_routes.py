@@ -26,6 +26,8 @@ MAKES = {
     ("POST", "/v1/agents/"),
     ("POST", "/v1/blocks/"),
     ("POST", "/v1/archives/"),
+    ("POST", "/v1/folders/"),
+    ("POST", "/v1/sources/"),
     ("POST", "/v1/agents/import"),
     ("POST", "/v1/tools/"),
     ("PUT", "/v1/tools/"),
@@ -41,6 +43,8 @@ MAKES = {
 }
 # What everybody has some of, because it ships: nothing of another's is among it.
 SHIPPED = {"/v1/tools/", "/v1/tools/count", "/v1/providers/", "/v1/models/"}
+# What says how much there is: that there is none.
+COUNTED = {"/v1/folders/metadata", "/v1/sources/metadata"}
 # What tells without an end, or in numbers: tests of their own hold whose it is.
 TOLD = {"/v1/runs/feed", "/v1/runs/counts"}
 TOOL = '''def hushed_tool(word: str) -> str:
@@ -78,6 +82,13 @@ PROVIDER: Json = {
     "api_key": "hushed",
     "base_url": "http://127.0.0.1:9",
 }
+# What an agent holds, by the name that its id has here.
+KINDS = (
+    ("core-memory/blocks", "block_id"),
+    ("archives", "archive_id"),
+    ("folders", "folder_id"),
+    ("sources", "folder_id"),
+)
 ADA: Json = {"identifier_key": "ada", "name": "hushed", "identity_type": "user"}
 QUERIES: dict[Operation, str] = {
     ("GET", "/v1/agents/{agent_id}/archival-memory/search"): "?query=hushed",
@@ -95,6 +106,8 @@ BODIES: dict[Operation, object] = {
     ("PATCH", "/v1/agents/{agent_id}/core-memory/blocks/{block_label}"): {"value": "mine"},
     ("PATCH", "/v1/blocks/{block_id}"): {"value": "mine"},
     ("PATCH", "/v1/archives/{archive_id}"): {"name": "mine"},
+    ("PATCH", "/v1/folders/{folder_id}"): {"name": "mine"},
+    ("PATCH", "/v1/sources/{folder_id}"): {"name": "mine"},
     ("POST", "/v1/archives/{archive_id}/passages"): {"text": "mine"},
     ("POST", "/v1/archives/{archive_id}/passages/batch"): {"passages": [{"text": "mine"}]},
     ("PATCH", "/v1/conversations/{conversation_id}"): {"summary": "mine"},
@@ -128,6 +141,15 @@ class Owned:
         return {k: self.filled(v) if isinstance(v, str) else v for k, v in body.items()}
 
 
+def filed(client: Client, agent: str) -> tuple[str, str]:
+    """A folder of an agent's, and a file in it."""
+    folder = client.ask("POST", "/v1/folders/", {"name": "quiet"})["id"]
+    client.ask("PATCH", f"/v1/agents/{agent}/folders/attach/{folder}")
+    upload = client.http.post(f"/v1/folders/{folder}/upload", files={"file": ("hushed.txt", b"hushed")})
+    assert upload.status_code == 200, upload.text
+    return folder, upload.json()["id"]
+
+
 @pytest.fixture(scope="module")
 def owned(server: Server) -> Iterator[tuple[Owned, Client]]:
     """One of everything, of an actor, and a client of that actor."""
@@ -143,6 +165,7 @@ def owned(server: Server) -> Iterator[tuple[Owned, Client]]:
         held = client.ask("GET", f"/v1/agents/{agent}/core-memory/blocks")[0]
         tool = client.ask("POST", "/v1/tools/", {"source_code": TOOL})
         client.ask("PATCH", f"/v1/agents/{agent}/tools/attach/{tool['id']}")
+        folder, file = filed(client, agent)
         yield (
             Owned(
                 {
@@ -161,6 +184,9 @@ def owned(server: Server) -> Iterator[tuple[Owned, Client]]:
                     "conversation_id": conversation,
                     "passage_id": passage["id"],
                     "archive_id": passage["archive_id"],
+                    "folder_id": folder,
+                    "folder_name": "quiet",
+                    "file_id": file,
                     "message_id": client.ask("GET", f"/v1/agents/{agent}/messages")[0]["id"],
                 }
             ),
@@ -197,7 +223,10 @@ def test_what_a_path_names_is_not_there(
         unknown = set(_PARAMETER.findall(path)) - ada.ids.keys()
         assert not unknown, f"{method} {path}: say in the fixture `owned` what {unknown} is"
         spelled = ada.filled(path) + QUERIES.get((method, path), "")
-        refused = bob.refused(method, spelled, BODIES.get((method, path)))
+        if path.endswith("/upload"):
+            refused = bob.http.post(spelled, files={"file": ("a.txt", b"mine")})
+        else:
+            refused = bob.refused(method, spelled, BODIES.get((method, path)))
         assert refused.status_code == 404, f"{method} {path}: {refused.status_code} {refused.text}"
         assert "user-" not in refused.text
         assert "hushed" not in refused.text
@@ -234,6 +263,10 @@ def test_lists_hold_only_what_is_ones_own(
             continue
         if path in TOLD:
             continue
+        if path in COUNTED:
+            assert bob.ask("GET", path)["sources"] == []
+            assert own.ask("GET", path)["total_files"] == 1
+            continue
         if path in SHIPPED:
             assert "hushed" not in str(bob.ask("GET", path))
             continue
@@ -255,7 +288,7 @@ def test_another_cannot_end_what_is_not_theirs(owned: tuple[Owned, Client], bob:
     assert bob.refused("POST", path, {"run_id": run}).status_code == 404
     path = "/v1/conversations/default/stream"
     assert bob.refused("POST", path, {"agent_id": ada.ids["agent_id"]}).status_code == 404
-    for kind, named in (("core-memory/blocks", "block_id"), ("archives", "archive_id")):
+    for kind, named in KINDS:
         for verb in ("attach", "detach"):
             answer = bob.http.patch(f"/v1/agents/{mine}/{kind}/{verb}/{ada.ids[named]}")
             assert answer.status_code in {200, 404}

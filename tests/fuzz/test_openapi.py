@@ -95,7 +95,7 @@ def try_all(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(LONG_S if EXAMPLES > 5 else 120)
+@pytest.mark.timeout(LONG_S if EXAMPLES > 5 else 240)
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 @pytest.mark.parametrize("real", [False, True])
 def test_no_request_breaks_the_server(

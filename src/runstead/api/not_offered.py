@@ -32,46 +32,6 @@ _BY_REASON: Mapping[str, str] = {
         PATCH /v1/groups/{group_id}/reset-messages
         GET /v1/agents/{agent_id}/groups
     """,
-    "Files are not kept here; put their text into an archive: POST /v1/archives/{archive_id}/passages.": """
-        GET /v1/folders/
-        POST /v1/folders/
-        GET /v1/folders/count
-        GET /v1/folders/metadata
-        GET /v1/folders/name/{folder_name}
-        GET /v1/folders/{folder_id}
-        PATCH /v1/folders/{folder_id}
-        DELETE /v1/folders/{folder_id}
-        GET /v1/folders/{folder_id}/agents
-        GET /v1/folders/{folder_id}/files
-        GET /v1/folders/{folder_id}/files/{file_id}
-        GET /v1/folders/{folder_id}/passages
-        POST /v1/folders/{folder_id}/upload
-        DELETE /v1/folders/{folder_id}/{file_id}
-        GET /v1/sources/
-        POST /v1/sources/
-        GET /v1/sources/count
-        GET /v1/sources/metadata
-        GET /v1/sources/name/{source_name}
-        GET /v1/sources/{source_id}
-        PATCH /v1/sources/{source_id}
-        DELETE /v1/sources/{source_id}
-        GET /v1/sources/{source_id}/agents
-        GET /v1/sources/{source_id}/files
-        GET /v1/sources/{source_id}/files/{file_id}
-        GET /v1/sources/{source_id}/passages
-        POST /v1/sources/{source_id}/upload
-        DELETE /v1/sources/{source_id}/{file_id}
-        GET /v1/agents/{agent_id}/files
-        PATCH /v1/agents/{agent_id}/files/close-all
-        PATCH /v1/agents/{agent_id}/files/{file_id}/close
-        PATCH /v1/agents/{agent_id}/files/{file_id}/open
-        GET /v1/agents/{agent_id}/folders
-        PATCH /v1/agents/{agent_id}/folders/attach/{folder_id}
-        PATCH /v1/agents/{agent_id}/folders/detach/{folder_id}
-        GET /v1/agents/{agent_id}/sources
-        PATCH /v1/agents/{agent_id}/sources/attach/{source_id}
-        PATCH /v1/agents/{agent_id}/sources/detach/{source_id}
-    """,
     "Batches are not offered; POST /v1/agents/{agent_id}/messages/async takes any number of messages at once.": """
         GET /v1/messages/batches
         POST /v1/messages/batches

@@ -9,6 +9,7 @@ from typing import Protocol
 from runstead.api.wire.runs import RenderedRuns
 from runstead.clock import Clock
 from runstead.events.log import EventLog
+from runstead.filing import Filing
 from runstead.ids import Ids
 from runstead.llm.own_providers import OwnProviders
 from runstead.llm.types import Gateway
@@ -47,6 +48,7 @@ class Services:
     feeds: RunFeeds
     workshop: Workshop
     own_providers: OwnProviders
+    filing: Filing
     meter: Meter = field(default_factory=Meter)
     family: Family | None = None
     rendered_runs: RenderedRuns = field(default_factory=RenderedRuns)

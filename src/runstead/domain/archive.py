@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from runstead.ids import ArchiveId, PassageId, UserId
+from runstead.ids import ArchiveId, FileId, FolderId, PassageId, UserId
 
 PASSAGE_CHARS_MAX = 100_000
 
@@ -29,6 +29,17 @@ class Archive:
 
 
 @dataclass(frozen=True, slots=True)
+class PieceOf:
+    """The file that a passage is a piece of, its own name in its folder, and which lines of it, counted from 1."""
+
+    file_id: FileId
+    file_name: str
+    folder_id: FolderId
+    first_line: int
+    last_line: int
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
     """A piece of text with tags. `created_at` may be what a client says that it is."""
 
@@ -40,3 +51,4 @@ class Passage:
     updated_at: datetime
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, object] = field(default_factory=dict[str, object])
+    piece_of: PieceOf | None = None

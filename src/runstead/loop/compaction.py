@@ -52,7 +52,7 @@ class Compactor:
         Raises `ModelError` where the model cannot summarise, `Interrupted` where the run must stop.
         """
         window = turn.agent.context_window_tokens
-        fixed = fixed_tokens(turn.agent, turn.run, turn.blocks, tools)
+        fixed = fixed_tokens(turn.agent, turn.run, turn.blocks, tools, turn.directory)
         if fixed + turn.messages_tokens > window * FULL_SHARE:
             await self._summarise(turn, fixed, int(window * KEEP_SHARE) - fixed, _NEARLY_FULL)
 
@@ -60,7 +60,7 @@ class Compactor:
         """Commit a summary of the oldest turns because somebody asked for it. Raises as `make_room` does."""
         if any(message.run_id == turn.run.id for message in turn.messages):
             return  # an owner before this one did it
-        fixed = fixed_tokens(turn.agent, turn.run, turn.blocks, tools)
+        fixed = fixed_tokens(turn.agent, turn.run, turn.blocks, tools, turn.directory)
         room = int(turn.agent.context_window_tokens * KEEP_SHARE) - fixed
         said = sum(map(tokens_of, conversation(turn.messages)))
         await self._summarise(turn, fixed, min(room, int(said * KEEP_SHARE)), _REQUESTED)

@@ -1,4 +1,4 @@
-"""What the model is shown: the system prompt with the memory blocks compiled into it, and the conversation. Pure.
+"""What the model is shown: the system prompt with memory and open files compiled into it, and the conversation. Pure.
 
 Never asks the store: it is given everything. Sizes are estimates in tokens, four characters each, the same everywhere.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from runstead.domain.agent import Agent, Block
+from runstead.domain.folder import NO_DIRECTORY, Directory
 from runstead.domain.message import Message
 from runstead.domain.prompt import system_prompt
 from runstead.domain.run import Run
@@ -23,11 +24,12 @@ def request_of(
     blocks: Sequence[Block],
     messages: Iterable[Message],
     tools: tuple[ToolSpec, ...],
+    directory: Directory = NO_DIRECTORY,
 ) -> ModelRequest:
     """The question to the model that continues this conversation."""
     return ModelRequest(
         model=run.request.override_model or agent.model,
-        system=system_prompt(agent, blocks, run.request.override_system),
+        system=system_prompt(agent, blocks, run.request.override_system, directory),
         messages=conversation(messages),
         tools=tools,
         settings=agent.settings,
@@ -35,9 +37,15 @@ def request_of(
     )
 
 
-def fixed_tokens(agent: Agent, run: Run, blocks: Sequence[Block], tools: Sequence[ToolSpec]) -> int:
-    """About how many tokens a question takes before its first message: system prompt, memory and tools."""
-    chars = len(system_prompt(agent, blocks, run.request.override_system))
+def fixed_tokens(
+    agent: Agent,
+    run: Run,
+    blocks: Sequence[Block],
+    tools: Sequence[ToolSpec],
+    directory: Directory = NO_DIRECTORY,
+) -> int:
+    """About how many tokens a question takes before its first message: system prompt, memory, open files and tools."""
+    chars = len(system_prompt(agent, blocks, run.request.override_system, directory))
     return (chars + chars_of_tools(tools)) // CHARS_PER_TOKEN
 
 

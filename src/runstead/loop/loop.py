@@ -8,6 +8,7 @@ from __future__ import annotations
 from runstead.clock import Clock
 from runstead.domain.approval import ApprovalTerms
 from runstead.domain.event import Failed, Stopped, Used
+from runstead.domain.folder import reads_files
 from runstead.domain.run import StopReason
 from runstead.domain.run_machine import Change, Finished, transition
 from runstead.errors import ModelError, NotFound, RunsteadError, StaleEpoch
@@ -22,6 +23,7 @@ from runstead.loop.step import Stepper
 from runstead.loop.tracer import Tracer
 from runstead.loop.turn import Turn
 from runstead.store.database import Database
+from runstead.store.open_files import directory_of
 from runstead.store.turns import load_turn
 from runstead.tools.registry import Toolbox
 
@@ -107,6 +109,8 @@ class AgentLoop:
             return True
         if calls is not None:
             return await self._caller.run(turn, calls)
+        if reads_files(turn.agent):
+            turn.directory = await self._db.read(directory_of, turn.agent)
         if turn.run.request.compact:
             await self._compactor.compact(turn, self._tools.specs(turn.agent, (), turn.stored))
             await turn.finish(Finished(StopReason.END_TURN))

@@ -89,7 +89,8 @@ class Stepper:
     def _begin(self, turn: Turn) -> Asking:
         now, run = self._clock.now(), turn.run
         step_id = StepId("step-" + self._ids.uuid())
-        request = request_of(turn.agent, run, turn.blocks, turn.messages, turn.offered(self._tools))
+        offered = turn.offered(self._tools)
+        request = request_of(turn.agent, run, turn.blocks, turn.messages, offered, turn.directory)
         info = self._gateway.model(request.model)
         step = Step(
             id=step_id,

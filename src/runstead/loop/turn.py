@@ -1,6 +1,7 @@
 """The state of a run while it is being worked on: what was loaded, what has been committed since, what is still open.
 
 A turn mirrors the store: it changes only after a commit stood. It knows how to make commits; it never decides which.
+What the agent is told of its folders is looked at before each question: tools and clients open and close files meanwhile.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from runstead.clock import Clock
 from runstead.domain import tool_rules
 from runstead.domain.agent import Block
 from runstead.domain.event import Failed, RunEvent, Stopped, Used
+from runstead.domain.folder import NO_DIRECTORY
 from runstead.domain.message import Message, ToolCall
 from runstead.domain.pending import OpenCalls, open_in
 from runstead.domain.run import Run, StopReason
@@ -39,6 +41,7 @@ class Turn:
         self.agent = loaded.agent
         self.blocks = loaded.blocks
         self.stored = loaded.stored
+        self.directory = NO_DIRECTORY
         self.begun: Begun = {}
         self.messages: list[Message] = list(seen.messages)
         self.messages_tokens = seen.tokens

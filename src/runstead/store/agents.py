@@ -25,13 +25,25 @@ from sqlalchemy import (
 )
 
 from runstead.domain.agent import Agent, Block, ModelSettings, ToolRule
+from runstead.domain.folder import Folder, Window
 from runstead.domain.message import Message
 from runstead.domain.pending import open_calls
 from runstead.domain.run import Run
 from runstead.domain.stored_tool import StoredTool
 from runstead.errors import Busy, Invalid, NotFound
 from runstead.ids import AgentId, MessageId, UserId
-from runstead.store import approvals, archives, blocks, messages, runs, secrets, tools, traces
+from runstead.store import (
+    approvals,
+    archives,
+    blocks,
+    folders,
+    messages,
+    open_files,
+    runs,
+    secrets,
+    tools,
+    traces,
+)
 from runstead.store.blocks import holders
 from runstead.store.codec import from_us, pack, to_us, unpack
 from runstead.store.documents import extra
@@ -73,6 +85,7 @@ class AgentFilter:
     last_stop_reason: str | None = None
     block_id: str | None = None
     archive_id: str | None = None
+    folder_id: str | None = None
     project_id: str | None = None
     template_id: str | None = None
     base_template_id: str | None = None
@@ -83,7 +96,7 @@ class AgentFilter:
 @dataclass(frozen=True, slots=True)
 class AgentRecord:
     """An agent with what belongs to it: its blocks, the ids of the messages that its model sees, oldest first, those of its
-    tools that its actor made, by name, and the names of its secrets.
+    tools that its actor made, by name, the names of its secrets, its folders, and what it sees of its open files.
     """
 
     agent: Agent
@@ -91,6 +104,8 @@ class AgentRecord:
     message_ids: Sequence[MessageId]
     tools: Mapping[str, StoredTool]
     secrets: Sequence[SecretName]
+    folders: Sequence[Folder] = ()
+    windows: Sequence[Window] = ()
 
 
 def make_agent(
@@ -127,6 +142,7 @@ def list_records(conn: Connection, user_id: UserId, where: AgentFilter, page: Pa
     ids = [agent.id for agent in found]
     held, hidden = blocks.blocks_of_agents(conn, user_id, ids), secrets.names_of_agents(conn, user_id, ids)
     made = tools.tools_named(conn, user_id, {name for agent in found for name in agent.tools})
+    given = folders.folders_of_agents(conn, user_id, ids)
     return [
         AgentRecord(
             agent,
@@ -134,6 +150,8 @@ def list_records(conn: Connection, user_id: UserId, where: AgentFilter, page: Pa
             messages.context_ids(conn, user_id, agent.id),
             made,
             hidden[agent.id],
+            given[agent.id],
+            open_files.windows_of_agent(conn, agent) if given[agent.id] else (),
         )
         for agent in found
     ]
@@ -301,12 +319,15 @@ def note_run(conn: Connection, run: Run) -> None:
 
 def _record(conn: Connection, agent: Agent) -> AgentRecord:
     held = blocks.blocks_of_agent(conn, agent.user_id, agent.id)
+    given = folders.folders_of_agent(conn, agent.user_id, agent.id)
     return AgentRecord(
         agent,
         held,
         messages.context_ids(conn, agent.user_id, agent.id),
         tools.tools_named(conn, agent.user_id, agent.tools),
         secrets.names_of_agent(conn, agent.user_id, agent.id),
+        given,
+        open_files.windows_of_agent(conn, agent) if given else (),
     )
 
 
@@ -358,6 +379,8 @@ def _conditions(where: AgentFilter) -> list[ColumnElement[bool]]:
         found.append(table.c.id.in_(holders(where.block_id)))
     if where.archive_id is not None:
         found.append(table.c.id.in_(archives.holders(where.archive_id)))
+    if where.folder_id is not None:
+        found.append(table.c.id.in_(folders.folder_holders(where.folder_id)))
     if where.identity_id is not None:
         # A JSON list of ids as text: an id stands in it between quotes.
         found.append(

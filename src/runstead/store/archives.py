@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, insert, select, update
 
 from runstead.domain.agent import Agent
 from runstead.domain.archive import Archive
@@ -38,13 +38,13 @@ def insert_archive(conn: Connection, archive: Archive) -> None:
 
 def find_archive(conn: Connection, user_id: UserId, archive_id: str) -> Archive | None:
     """One archive of this actor."""
-    row = conn.execute(select(table).where(table.c.user_id == user_id, table.c.id == archive_id)).first()
+    row = conn.execute(select(table).where(_own(user_id), table.c.id == archive_id)).first()
     return None if row is None else _archive(row)
 
 
 def list_archives(conn: Connection, user_id: UserId, where: ArchiveFilter, page: Page) -> list[Archive]:
     """A page of an actor's archives. Raises `NotFound` for an unknown cursor."""
-    scope = table.c.user_id == user_id
+    scope = _own(user_id)
     query = select(table).where(scope)
     if where.name is not None:
         query = query.where(table.c.name == where.name)
@@ -57,14 +57,14 @@ def update_archive(
     conn: Connection, user_id: UserId, archive_id: str, values: dict[str, str | None], now: datetime
 ) -> Archive | None:
     """Change the name or the description of an archive; None where there is none."""
-    mine = update(table).where(table.c.user_id == user_id, table.c.id == archive_id)
+    mine = update(table).where(_own(user_id), table.c.id == archive_id)
     conn.execute(mine.values({**values, "updated_at": to_us(now)}))
     return find_archive(conn, user_id, archive_id)
 
 
 def delete_archive(conn: Connection, user_id: UserId, archive_id: str) -> bool:
     """Delete an archive with its passages; False where there is none."""
-    gone = conn.execute(delete(table).where(table.c.user_id == user_id, table.c.id == archive_id))
+    gone = conn.execute(delete(table).where(_own(user_id), table.c.id == archive_id))
     return gone.rowcount == 1
 
 
@@ -142,6 +142,11 @@ def _give_model(conn: Connection, user_id: UserId, archive_id: str, model: str |
     if model is not None:
         mine = (table.c.user_id == user_id, table.c.id == archive_id, table.c.embedding.is_(None))
         conn.execute(update(table).where(*mine).values(embedding=model))
+
+
+def _own(user_id: UserId) -> ColumnElement[bool]:
+    """An actor's archives, without those that folders have for the passages of their files."""
+    return and_(table.c.user_id == user_id, table.c.folder_id.is_(None))
 
 
 def _row(archive: Archive) -> dict[str, object]:

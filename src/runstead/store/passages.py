@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -31,9 +31,9 @@ from sqlalchemy import (
 )
 
 from runstead.domain.agent import Agent
-from runstead.domain.archive import Passage
+from runstead.domain.archive import Passage, PieceOf
 from runstead.errors import NotFound
-from runstead.ids import ArchiveId, PassageId, UserId
+from runstead.ids import ArchiveId, FileId, FolderId, PassageId, UserId
 from runstead.store.archives import archive_of, find_archive, held_by
 from runstead.store.codec import from_us, pack, to_us, unpack
 from runstead.store.pages import Page, paged
@@ -46,7 +46,10 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True, slots=True)
 class PassageFilter:
-    """Which passages of an actor. None and empty mean any."""
+    """Which passages of an actor. None and empty mean any; those of files only where `files` names them.
+
+    `files` are the ids of files, as a query.
+    """
 
     agent_id: str | None = None
     archive_id: str | None = None
@@ -55,6 +58,7 @@ class PassageFilter:
     since: datetime | None = None
     until: datetime | None = None
     holds: str | None = None
+    files: Select[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ def put_passages(conn: Connection, passages: Sequence[Passage]) -> None:
 
     Raises `NotFound` where the archive is not the actor's.
     """
-    for archive_id in {passage.archive_id for passage in passages}:
+    for archive_id in {passage.archive_id for passage in passages if passage.piece_of is None}:
         if find_archive(conn, passages[0].user_id, archive_id) is None:
             raise NotFound(f"Archive {archive_id} not found")
     ids = [passage.id for passage in passages]
@@ -118,6 +122,11 @@ def delete_passage(conn: Connection, user_id: UserId, passage_id: str, where: Pa
     return conn.execute(delete(table).where(*mine)).rowcount == 1
 
 
+def delete_of_file(conn: Connection, file_id: FileId) -> None:
+    """Delete every passage of a file that its actor looked up in this transaction."""
+    conn.execute(delete(table).where(table.c.file_id == file_id))
+
+
 def search_passages(
     conn: Connection, user_id: UserId, words: str, where: PassageFilter, limit: int
 ) -> list[FoundPassage]:
@@ -159,6 +168,7 @@ def _by_words(conn: Connection, wanted: Sequence[str]) -> Select[Any]:
 def conditions(user_id: UserId, where: PassageFilter) -> list[ColumnElement[bool]]:
     """What a passage must be to pass: the actor's, first of all."""
     found: list[ColumnElement[bool]] = [table.c.user_id == user_id]
+    found.append(table.c.file_id.is_(None) if where.files is None else table.c.file_id.in_(where.files))
     if where.archive_id is not None:
         found.append(table.c.archive_id == where.archive_id)
     if where.agent_id is not None:
@@ -196,6 +206,8 @@ def _row(passage: Passage) -> dict[str, object]:
         document["tags"] = list(passage.tags)
     if passage.metadata:
         document["metadata"] = dict(passage.metadata)
+    if passage.piece_of is not None:
+        document["piece_of"] = asdict(passage.piece_of)
     return {
         "id": passage.id,
         "user_id": passage.user_id,
@@ -204,6 +216,7 @@ def _row(passage: Passage) -> dict[str, object]:
         "created_at": to_us(passage.created_at),
         "updated_at": to_us(passage.updated_at),
         "document": pack(document),
+        "file_id": None if passage.piece_of is None else passage.piece_of.file_id,
     }
 
 
@@ -219,4 +232,17 @@ def passage_of(row: Row[Any]) -> Passage:
         updated_at=from_us(int(row.updated_at)),
         tags=tuple(document.get("tags", ())),
         metadata=document.get("metadata", {}),
+        piece_of=_piece_of(document.get("piece_of")),
+    )
+
+
+def _piece_of(document: dict[str, Any] | None) -> PieceOf | None:
+    if document is None:
+        return None
+    return PieceOf(
+        FileId(document["file_id"]),
+        document["file_name"],
+        FolderId(document["folder_id"]),
+        document["first_line"],
+        document["last_line"],
     )

@@ -1,4 +1,5 @@
-"""Every table. Times are integers (microseconds since 1970, UTC), documents are JSON text: the same on every database.
+"""Every table; those of folders stand in `folder_tables`. Times are integers (microseconds since 1970, UTC),
+documents are JSON text: the same on every database.
 
 Migrations make these tables on a real server; a test holds that both are the same. `position` columns give an order that
 never changes and that nothing else gives.
@@ -17,14 +18,20 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
     event,
     text,
 )
 
-metadata = MetaData()
+from runstead.store.folder_tables import agent_files as agent_files
+from runstead.store.folder_tables import agent_folders as agent_folders
+from runstead.store.folder_tables import file_bodies as file_bodies
+from runstead.store.folder_tables import file_texts as file_texts
+from runstead.store.folder_tables import files as files
+from runstead.store.folder_tables import folders as folders
+from runstead.store.metadata import metadata as metadata
+
 # SQLite numbers rows only for a column that is INTEGER to the letter.
 _Position = BigInteger().with_variant(Integer, "sqlite")
 # Floats of 4 bytes: as sqlite-vec reads them, and as pgvector does; PostgreSQL counts with them also where it is missing.
@@ -323,7 +330,14 @@ archives = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("document", Text, nullable=False),
     Column("embedding", Text),
+    Column("folder_id", Text),
     Index("archives_by_user", "user_id", "created_at", "id"),
+    Index(
+        "archives_by_folder",
+        "folder_id",
+        sqlite_where=text("folder_id IS NOT NULL"),
+        postgresql_where=text("folder_id IS NOT NULL"),
+    ),
 )
 
 agent_archives = Table(
@@ -346,7 +360,14 @@ passages = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("document", Text, nullable=False),
+    Column("file_id", Text),
     Index("passages_by_archive", "archive_id", "created_at", "id"),
+    Index(
+        "passages_by_file",
+        "file_id",
+        sqlite_where=text("file_id IS NOT NULL"),
+        postgresql_where=text("file_id IS NOT NULL"),
+    ),
 )
 
 passage_tags = Table(

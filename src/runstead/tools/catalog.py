@@ -16,6 +16,7 @@ from runstead.ids import ToolId, stable_id
 _CORE = "letta_core"
 _MEMORY = "letta_sleeptime_core"
 _BUILTIN = "letta_builtin"
+_FILES = "letta_files_core"
 # What sort of tool the API says it is.
 BUILTINS: Mapping[str, str] = {
     "send_message": _CORE,
@@ -31,6 +32,9 @@ BUILTINS: Mapping[str, str] = {
     "run_code": _BUILTIN,
     "web_search": _BUILTIN,
     "fetch_webpage": _BUILTIN,
+    "open_files": _FILES,
+    "grep_files": _FILES,
+    "semantic_search_files": _FILES,
 }
 TOOL_TYPES = (
     "custom",

@@ -1,4 +1,4 @@
-"""Where clients may make this server go, to providers and callbacks: the public internet, and what inward the operator names.
+"""Where clients may make this server go, to providers and callbacks: public addresses, and inward what the operator names.
 
 A server that is open (to this machine only, without a key) lets its one user name this machine too: a model on one's own
 machine is the usual case, and nobody else can ask. As soon as there is a key or a password, only those inward places are

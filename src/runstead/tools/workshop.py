@@ -17,6 +17,7 @@ from runstead.store.vault import Vault
 from runstead.tools.custom import CustomTools
 from runstead.tools.mcp.servers import McpServers
 from runstead.tools.packages import Packages
+from runstead.tools.reader import DocumentReader
 from runstead.tools.registry import Runners, Toolbox, ToolWatch, unwatched
 from runstead.tools.sandbox import Sandbox
 from runstead.tools.shipped import shipped_tools
@@ -25,7 +26,7 @@ from runstead.tools.shipped import shipped_tools
 @dataclass(frozen=True, slots=True)
 class Workshop:
     """The parts. `toolbox` runs what agents call; `custom` and `mcp` run stored tools for who asks for it directly; `memory`
-    is what routes search too, so that they find what the tool finds.
+    is what routes search too, so that they find what the tool finds; `reader` reads files.
     """
 
     toolbox: Toolbox
@@ -34,6 +35,7 @@ class Workshop:
     vault: Vault
     mcp: McpServers
     memory: ArchivalMemory
+    reader: DocumentReader
 
 
 def open_workshop(
@@ -43,16 +45,16 @@ def open_workshop(
 
     Without an embedder, archival memory is found by its words.
     """
-    sandbox, vault = Sandbox(settings), Vault(settings)
+    sandbox, vault, reader = Sandbox(settings), Vault(settings), DocumentReader(settings)
     memory = ArchivalMemory(embedder, default=settings.embedding_model or None)
     custom = CustomTools(db, sandbox, Packages(settings), vault, timeout_s=settings.tool_timeout_s)
     mcp = McpServers(db, vault, settings)
     runners: Runners = {CUSTOM: custom, EXTERNAL_MCP: mcp}
     toolbox = Toolbox(
         db,
-        shipped_tools(settings, sandbox, memory),
+        shipped_tools(settings, sandbox, memory, reader),
         timeout_s=settings.tool_timeout_s,
         runners=runners,
         watch=watch,
     )
-    return Workshop(toolbox, custom, sandbox, vault, mcp, memory)
+    return Workshop(toolbox, custom, sandbox, vault, mcp, memory, reader)

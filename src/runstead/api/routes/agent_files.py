@@ -167,6 +167,8 @@ async def import_agent(
             "name": f"{name}_copy" if form.append_copy_suffix else name,
             "tools": list(tools),
             "tool_ids": None,
+            "folder_ids": None,
+            "source_ids": None,
             "include_base_tools": False,
             "include_base_tool_rules": False,
         }

@@ -22,6 +22,7 @@ from runstead.api.wire.agent_requests import (
     UpdateAgent,
     changed_agent,
     check_block_labels,
+    folders_in,
     handle_of,
     new_agent,
     secrets_of,
@@ -43,8 +44,8 @@ from runstead.domain.run import StopReason
 from runstead.errors import Busy, Invalid, NotFound
 from runstead.ids import AgentId, BlockId, UserId
 from runstead.llm.types import ModelInfo
+from runstead.store import agent_folders, identities
 from runstead.store import agents as store
-from runstead.store import identities
 from runstead.store import runs as run_store
 from runstead.store import tools as tool_store
 from runstead.store.agents import AgentFilter, AgentRecord
@@ -129,7 +130,8 @@ async def create_agent(body: CreateAgentRequest, caller: Caller, parts: Parts) -
     ]
     first = first_messages(agent, parts.ids, now)
     sealed = sealed_secrets(parts, agent.id, secrets_of(body))
-    record = await parts.db.write(store.make_agent, agent, blocks, body.block_ids or (), first, sealed)
+    held, given = body.block_ids or (), folders_in(body) or ()
+    record = await parts.db.write(agent_folders.make_agent, agent, blocks, held, first, sealed, given)
     return answer_agent(parts, record)
 
 
@@ -187,8 +189,9 @@ async def modify_agent(agent_id: AgentPath, body: UpdateAgent, caller: Caller, p
     catalog = await find_catalog(parts, caller.user.id, tool_ids=body.tool_ids or ())
     change = partial(changed_agent, body=body, model=model, now=parts.clock.now(), catalog=catalog)
     sealed = sealed_secrets(parts, agent_id, secrets_of(body))
+    held, kept, given = body.block_ids, body.message_ids, folders_in(body)
     record = await parts.db.write(
-        store.change_agent, caller.user.id, agent_id, change, body.block_ids, body.message_ids, sealed
+        agent_folders.change_agent, caller.user.id, agent_id, change, held, kept, sealed, given
     )
     if record is None:
         raise no_agent(agent_id)
@@ -291,6 +294,8 @@ def details_of(parts: Services, record: AgentRecord) -> AgentDetails:
         tools=record.tools,
         secrets=record.secrets,
         embedding=parts.workshop.memory.model(record.agent.embedding),
+        folders=record.folders,
+        windows=record.windows,
     )
 
 

@@ -24,12 +24,13 @@ from runstead.api.wire.tools import specs_of
 from runstead.domain.actor import User
 from runstead.domain.agent import Agent
 from runstead.domain.conversation import Conversation
+from runstead.domain.folder import NO_DIRECTORY, Directory, reads_files
 from runstead.domain.prompt import system_prompt
 from runstead.domain.run import RunRequest, RunType
 from runstead.errors import NotFound
 from runstead.runs.admit import NewRun
 from runstead.runs.wait import outcome
-from runstead.store import blocks, conversations, messages, passages
+from runstead.store import blocks, conversations, messages, open_files, passages
 from runstead.store.passages import PassageFilter
 
 router = v1_router("agents")
@@ -84,6 +85,7 @@ async def retrieve_context(
         tools=specs_of(agent.tools, record.tools),
         passages=await parts.db.read(passages.count_passages, user_id, PassageFilter(agent_id=agent_id)),
         stored=await parts.db.read(messages.count_stored, user_id, lane),
+        directory=await _directory(parts, agent),
     )
     return Json(context_state(facts))
 
@@ -118,7 +120,13 @@ async def compacted(parts: Services, user: User, to: Addressee) -> Response:
 async def compiled_prompt(parts: Services, agent: Agent, conversation: Conversation | None) -> str:
     """The system prompt of an agent as a question would have it now, in one of its conversations or outside of all."""
     held = await parts.db.read(blocks.blocks_of_agent, agent.user_id, agent.id)
+    directory = await _directory(parts, agent)
     if conversation is None:
-        return system_prompt(agent, held)
+        return system_prompt(agent, held, directory=directory)
     own = await parts.db.read(conversations.own_blocks, conversation)
-    return system_prompt(agent, conversation.blocks_of(held, own))
+    return system_prompt(agent, conversation.blocks_of(held, own), directory=directory)
+
+
+async def _directory(parts: Services, agent: Agent) -> Directory:
+    """What the agent is told of its folders."""
+    return await parts.db.read(open_files.directory_of, agent) if reads_files(agent) else NO_DIRECTORY

@@ -35,7 +35,7 @@ class HeldQuery(PageQuery):
 async def retrieve_agent_memory(agent_id: AgentPath, caller: Caller, parts: Parts) -> Response:
     """Read an agent's memory."""
     record = await find_record(parts, caller.user.id, agent_id)
-    return Json(memory_state(record.agent, record.blocks))
+    return Json(memory_state(record.agent, record.blocks, record.windows))
 
 
 @router.get("/agents/{agent_id}/core-memory/blocks")

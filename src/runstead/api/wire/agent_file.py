@@ -21,6 +21,7 @@ from runstead.api.wire.paging import Moment
 from runstead.api.wire.stored_messages import stored_message_state
 from runstead.api.wire.tools import ToolCreate, tool_states
 from runstead.domain.agent import Agent
+from runstead.domain.folder import FILE_TOOLS
 from runstead.domain.message import (
     ImagePart,
     Message,
@@ -163,7 +164,9 @@ def written(exported: Exported) -> Json:
         {"id": f"block-{n}", **{name: cast("Json", block_state(b))[name] for name in _BLOCK_FIELDS}}
         for n, b in enumerate(record.blocks)
     ]
-    tools = [{**tool, "id": f"tool-{n}"} for n, tool in enumerate(tool_states(agent.tools, record.tools))]
+    # Folders stay where they are, and so do the tools that came with them.
+    names = [name for name in agent.tools if name not in FILE_TOOLS]
+    tools = [{**tool, "id": f"tool-{n}"} for n, tool in enumerate(tool_states(names, record.tools))]
     messages = [
         {
             **stored_message_state(m),
@@ -183,7 +186,7 @@ def written(exported: Exported) -> Json:
         "tool_exec_environment_variables": dict.fromkeys((each.name for each in record.secrets), ""),
         "block_ids": [block["id"] for block in blocks],
         "tool_ids": [tool["id"] for tool in tools],
-        "tools": list(agent.tools),
+        "tools": names,
         "in_context_message_ids": [f"message-{n}" for n, m in enumerate(exported.messages) if m.in_context],
         "messages": messages,
         "files_agents": [],
@@ -220,11 +223,11 @@ def read_file(content: bytes) -> AgentFile:
 
 
 def tools_in(file: AgentFile) -> tuple[str, ...]:
-    """The names of the tools that the file's agent has."""
+    """The names of the tools that the file's agent has, but those that look into folders: it gets none."""
     agent = file.agents[0]
     by_id = {tool.id: tool.name for tool in file.tools}
     named = [name for each in agent.tool_ids or () if (name := by_id.get(each)) is not None]
-    return tuple(dict.fromkeys([*named, *(agent.tools or ())]))
+    return tuple(name for name in dict.fromkeys([*named, *(agent.tools or ())]) if name not in FILE_TOOLS)
 
 
 def new_tools_in(file: AgentFile, names: Sequence[str], stored: Mapping[str, StoredTool]) -> list[ToolCreate]:

@@ -43,12 +43,10 @@ _KEPT = (
     "compaction_settings",
     "embedding_config",
     "enable_sleeptime",
-    "folder_ids",
     "identity_ids",
     "max_files_open",
     "per_file_view_window_char_limit",
     "project_id",
-    "source_ids",
     "template_id",
 )
 
@@ -330,6 +328,13 @@ def _with_approvals(rules: tuple[ToolRule, ...], names: Sequence[str]) -> tuple[
     """The rules, and those that tools bring along: a person approves each of their calls."""
     there = {rule.tool_name for rule in rules if rule.type == REQUIRES_APPROVAL}
     return rules + tuple(ToolRule(REQUIRES_APPROVAL, name) for name in names if name not in there)
+
+
+def folders_in(body: _AgentFields) -> list[str] | None:
+    """The folders that a request gives an agent, under either of their names; None where it says nothing of them."""
+    if body.folder_ids is None and body.source_ids is None:
+        return None
+    return [*(body.folder_ids or ()), *(body.source_ids or ())]
 
 
 def secrets_of(body: _AgentFields) -> dict[str, str] | None:

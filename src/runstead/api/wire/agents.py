@@ -14,18 +14,20 @@ from typing import cast
 from typing_extensions import TypedDict
 
 from runstead.api.wire.blocks import BlockState, block_state
+from runstead.api.wire.folders import FileBlockState, FolderState, file_block_state, folder_state
 from runstead.api.wire.models import (
-    NO_EMBEDDING,
     EmbeddingConfigState,
     LLMConfigState,
     embedding_config,
     embedding_of,
+    embedding_state,
     endpoint_type,
     llm_config,
 )
 from runstead.api.wire.tools import ToolState, tool_states
 from runstead.domain.agent import Agent, Block
 from runstead.domain.embedding import EmbeddingInfo
+from runstead.domain.folder import Folder, Window, limits_of
 from runstead.domain.stored_tool import StoredTool
 from runstead.ids import stable_id
 from runstead.llm.types import ModelInfo
@@ -46,12 +48,12 @@ _OLD_NAMES = {
 
 
 class MemoryState(TypedDict):
-    """The blocks of an agent."""
+    """The blocks of an agent, and the files that it has open."""
 
     agent_type: str | None
     git_enabled: bool
     blocks: list[BlockState]
-    file_blocks: list[BlockState]
+    file_blocks: list[FileBlockState]
     prompt_template: str
 
 
@@ -88,7 +90,7 @@ class AgentState(TypedDict):
     tools: list[ToolState]
     tool_rules: list[Json] | None
     tags: list[str]
-    sources: list[Json]
+    sources: list[FolderState]
     identities: list[Json]
     identity_ids: list[str]
     secrets: list[VariableState]
@@ -133,6 +135,8 @@ class AgentDetails:
     tools: Mapping[str, StoredTool] = field(default_factory=dict[str, StoredTool])
     secrets: Sequence[SecretName] = ()
     embedding: EmbeddingInfo | None = None
+    folders: Sequence[Folder] = ()
+    windows: Sequence[Window] = ()
 
 
 def wanted_relations(
@@ -169,7 +173,7 @@ def agent_state(agent: Agent, details: AgentDetails, relations: frozenset[str] =
             "agent_type": agent.agent_type,
             "git_enabled": False,
             "blocks": blocks,
-            "file_blocks": [],
+            "file_blocks": file_blocks(agent, details.windows) if "blocks" in relations else [],
             "prompt_template": "",
         },
         "blocks": blocks,
@@ -178,7 +182,7 @@ def agent_state(agent: Agent, details: AgentDetails, relations: frozenset[str] =
             {"type": rule.type, "tool_name": rule.tool_name, **rule.extra} for rule in agent.tool_rules
         ],
         "tags": list(agent.tags) if "tags" in relations else [],
-        "sources": [],
+        "sources": [folder_state(each) for each in details.folders] if "sources" in relations else [],
         "identities": list(details.identities) if "identities" in relations else [],
         "identity_ids": _texts(extra, "identity_ids") if "identities" in relations else [],
         "secrets": secrets,
@@ -212,13 +216,18 @@ def agent_state(agent: Agent, details: AgentDetails, relations: frozenset[str] =
     }
 
 
-def memory_state(agent: Agent, blocks: Sequence[Block]) -> MemoryState:
+def file_blocks(agent: Agent, windows: Sequence[Window]) -> list[FileBlockState]:
+    """The files that an agent has open, as they are answered."""
+    return [file_block_state(window, limits_of(agent)) for window in windows]
+
+
+def memory_state(agent: Agent, blocks: Sequence[Block], windows: Sequence[Window]) -> MemoryState:
     """An agent's memory as it is answered."""
     return {
         "agent_type": agent.agent_type,
         "git_enabled": False,
         "blocks": [block_state(block) for block in blocks],
-        "file_blocks": [],
+        "file_blocks": file_blocks(agent, windows),
         "prompt_template": "",
     }
 
@@ -248,21 +257,7 @@ def _embedding_config(agent: Agent, info: EmbeddingInfo | None) -> EmbeddingConf
     if info is not None:
         known: dict[str, object] = {**embedding_config(info), "handle": agent.embedding or info.handle}
         return cast("EmbeddingConfigState", {**known, **given})
-    handle = agent.embedding or ""
-    provider, _, name = handle.partition("/")
-    config: EmbeddingConfigState = {
-        "embedding_endpoint_type": "openai",
-        "embedding_endpoint": None,
-        "embedding_model": name or provider or NO_EMBEDDING,
-        "embedding_dim": 0,
-        "embedding_chunk_size": None,
-        "handle": agent.embedding,
-        "batch_size": 1,
-        "azure_endpoint": None,
-        "azure_version": None,
-        "azure_deployment": None,
-    }
-    return cast("EmbeddingConfigState", {**config, **given})
+    return embedding_state(agent.embedding, given)
 
 
 def _variables(agent: Agent, secrets: Sequence[SecretName]) -> list[VariableState]:

@@ -213,16 +213,17 @@ def archive_state(archive: Archive, organization_id: str, model: EmbeddingInfo |
 
 
 def passage_state(passage: Passage, organization_id: str) -> PassageState:
-    """A passage as it is answered."""
+    """A passage as it is answered. One that is a piece of a file stands in no archive that could be asked for."""
+    piece = passage.piece_of
     return {
         "id": passage.id,
         "text": passage.text,
         "tags": list(passage.tags),
         "metadata": dict(passage.metadata),
-        "archive_id": passage.archive_id,
-        "source_id": None,
-        "file_id": None,
-        "file_name": None,
+        "archive_id": passage.archive_id if piece is None else None,
+        "source_id": None if piece is None else piece.folder_id,
+        "file_id": None if piece is None else piece.file_id,
+        "file_name": None if piece is None else piece.file_name,
         "embedding": None,
         "embedding_config": None,
         "organization_id": organization_id,

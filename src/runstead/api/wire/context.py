@@ -9,8 +9,9 @@ from typing_extensions import TypedDict
 
 from runstead.api.wire.stored_messages import StoredMessageState, stored_message_state
 from runstead.domain.agent import Agent, Block
+from runstead.domain.folder import NO_DIRECTORY, Directory
 from runstead.domain.message import Mark, Message, Role
-from runstead.domain.prompt import memory_prompt
+from runstead.domain.prompt import directory_prompt, memory_prompt
 from runstead.domain.tokens import CHARS_PER_TOKEN, chars_of_tools, tokens_of, tokens_of_text
 from runstead.domain.tool import ToolSpec
 
@@ -60,20 +61,27 @@ class ContextFacts:
     tools: Sequence[ToolSpec]
     passages: int
     stored: int
+    directory: Directory = NO_DIRECTORY
 
 
 def context_state(facts: ContextFacts) -> ContextState:
     """The context window as it is answered. Tokens are estimates, as those that decide about compaction are."""
-    memory = memory_prompt(facts.blocks)
+    memory, directories = memory_prompt(facts.blocks), directory_prompt(facts.directory)
     turns = [m for m in facts.seen if m.role is not Role.SYSTEM and m.mark is not Mark.ABANDONED]
     summary = next((m.text for m in reversed(turns) if m.role is Role.SUMMARY), None)
     said = sum(tokens_of(m) for m in turns if m.role is not Role.SUMMARY)
     summary_tokens = tokens_of_text(summary or "")
     system_tokens, memory_tokens = tokens_of_text(facts.agent.system), tokens_of_text(memory)
+    directory_tokens = tokens_of_text(directories)
     tool_tokens = chars_of_tools(facts.tools) // CHARS_PER_TOKEN
     return {
         "context_window_size_max": facts.agent.context_window_tokens,
-        "context_window_size_current": said + summary_tokens + system_tokens + memory_tokens + tool_tokens,
+        "context_window_size_current": said
+        + summary_tokens
+        + system_tokens
+        + memory_tokens
+        + tool_tokens
+        + directory_tokens,
         "num_messages": len(facts.seen),
         "num_archival_memory": facts.passages,
         "num_recall_memory": facts.stored,
@@ -87,8 +95,8 @@ def context_state(facts: ContextFacts) -> ContextState:
         "memory_filesystem": None,
         "num_tokens_tool_usage_rules": 0,
         "tool_usage_rules": None,
-        "num_tokens_directories": 0,
-        "directories": None,
+        "num_tokens_directories": directory_tokens,
+        "directories": directories or None,
         "num_tokens_summary_memory": summary_tokens,
         "summary_memory": summary,
         "num_tokens_functions_definitions": tool_tokens,

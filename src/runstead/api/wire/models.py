@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -174,6 +174,27 @@ def embedding_of(handle: str | None, config: Mapping[str, object] | None) -> str
     if named is None and model and model != NO_EMBEDDING:
         named = f"{config.get('embedding_endpoint_type') or 'openai'}/{model}"
     return named[:HANDLE_CHARS_MAX] if isinstance(named, str) and named else None
+
+
+def embedding_state(handle: str | None, given: object) -> EmbeddingConfigState:
+    """What was given of an embedding model; else its handle's, with nothing claimed that is not known."""
+    provider, _, name = (handle or "").partition("/")
+    config: EmbeddingConfigState = {
+        "embedding_endpoint_type": "openai",
+        "embedding_endpoint": None,
+        "embedding_model": name or provider or NO_EMBEDDING,
+        "embedding_dim": 0,
+        "embedding_chunk_size": None,
+        "handle": handle,
+        "batch_size": 1,
+        "azure_endpoint": None,
+        "azure_version": None,
+        "azure_deployment": None,
+    }
+    known: Mapping[str, object] = {}
+    if isinstance(given, Mapping):
+        known = cast("Mapping[str, object]", given)
+    return cast("EmbeddingConfigState", {**config, **known})
 
 
 def _config(handle: str, info: ModelInfo | None, context_window: int) -> LLMConfigState:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from runstead.domain.tool import ToolOutcome, ToolSpec
 from runstead.settings import SearchSettings, Settings
 from runstead.store.database import Database
+from runstead.tools.reader import DocumentReader, Unreadable
 from runstead.tools.registry import Arguments, BuiltinTool, ToolContext, ToolFailure, text_argument
 from runstead.tools.ssrf import Refused, joined, target_of
 
@@ -27,9 +28,6 @@ FOUND_DEFAULT = 5
 FOUND_MAX = 20
 EXCERPT_CHARS = 1_000
 QUERY_CHARS_MAX = 2_000
-_UNSEEN = "script, style, noscript, template, svg, iframe, object, head"
-_BLOCKS = "p, div, br, li, tr, h1, h2, h3, h4, h5, h6, section, article, pre, blockquote, td, th"
-
 FETCH_WEBPAGE = ToolSpec(
     "fetch_webpage",
     "Fetch a page of the public web and read its text.",
@@ -69,7 +67,8 @@ WEB_SEARCH = ToolSpec(
 class Web:
     """The web as agents reach it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, reader: DocumentReader) -> None:
+        self._reader = reader
         self._search_by = settings.search
         self._private = settings.fetch_private
 
@@ -87,8 +86,17 @@ class Web:
             raise ToolFailure(str(why)) from None
         except TimeoutError:
             raise ToolFailure(f"the page did not come within {PAGE_S:g} s.") from None
-        text = await asyncio.to_thread(_readable, kind, body)
+        text = await self._readable(kind, body)
         return ToolOutcome("success", text or "The page has no text.")
+
+    async def _readable(self, kind: str, body: bytes) -> str:
+        """A page's text, a line a paragraph. Raises `ToolFailure`."""
+        if kind not in {"text/html", "application/xhtml+xml", ""}:
+            return body.decode("utf-8", "replace")
+        try:
+            return await self._reader.text_of_page(body)
+        except Unreadable as why:
+            raise ToolFailure(f"the page cannot be read: {why}") from None
 
     async def _get(self, url: str) -> tuple[str, bytes]:
         """The type and body of what is at a URL, after its redirects. Raises `Refused` and `ToolFailure`."""
@@ -146,23 +154,6 @@ async def _body_of(answer: Response) -> tuple[str, bytes]:
             break
     await answer.aclose()
     return kind, bytes(body[:PAGE_BYTES_MAX])
-
-
-def _readable(kind: str, body: bytes) -> str:
-    """A page's text, a line a paragraph."""
-    if kind not in {"text/html", "application/xhtml+xml", ""}:
-        return body.decode("utf-8", "replace")
-    parser: Any = import_module("selectolax.lexbor")
-    tree = parser.LexborHTMLParser(body)
-    title = tree.css_first("title")
-    heading = title.text(strip=True) if title is not None else ""
-    for unseen in tree.css(_UNSEEN):
-        unseen.decompose()
-    for block in tree.css(_BLOCKS):
-        block.insert_after("\n")
-    text = tree.body.text() if tree.body is not None else ""
-    lines = [" ".join(line.split()) for line in cast("str", text).splitlines()]
-    return "\n".join(line for line in (heading, *lines) if line)
 
 
 def _domains(arguments: Arguments, name: str) -> list[str]:

@@ -1,0 +1,7 @@
+"""The one collection of tables, which `schema.py` fills. Holds no table itself."""
+
+from __future__ import annotations
+
+from sqlalchemy import MetaData
+
+metadata = MetaData()
