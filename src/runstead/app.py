@@ -122,8 +122,7 @@ def build(
     meter, phase = Meter(), Phase()
     ground = _ground(settings, meter)
     db, events = ground.db, ground.log
-    own: Clock = AgreedClock(SystemClock()) if settings.on_postgres else SystemClock()
-    clock, ids = clock or own, ids or RandomIds()
+    clock, ids = clock or _clock(settings), ids or RandomIds()
     tracing = open_tracing(settings)
     terms = ApprovalTerms(settings.approval_expires_s, settings.approval_default)
     acting = _acting(settings, ground, meter, tracing, clock, ids, gateway, terms)
@@ -215,6 +214,11 @@ def _acting(
     meter.watch("runstead_leases_held", lambda: engine.owner.held)
     meter.watch("runstead_lease_age_seconds", lambda: engine.owner.lease_age_s)
     return _Acting(gateway, brought, embedder, workshop, engine, callbacks)
+
+
+def _clock(settings: Settings) -> Clock:
+    """This machine's, or the one that all processes on a PostgreSQL agree on."""
+    return AgreedClock(SystemClock()) if settings.on_postgres else SystemClock()
 
 
 def _family(settings: Settings, meter: Meter, clock: Clock) -> Family | None:

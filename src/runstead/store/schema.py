@@ -31,6 +31,8 @@ from runstead.store.folder_tables import file_texts as file_texts
 from runstead.store.folder_tables import files as files
 from runstead.store.folder_tables import folders as folders
 from runstead.store.metadata import metadata as metadata
+from runstead.store.outside_tables import mcp_servers as mcp_servers
+from runstead.store.outside_tables import providers as providers
 
 # SQLite numbers rows only for a column that is INTEGER to the letter.
 _Position = BigInteger().with_variant(Integer, "sqlite")
@@ -177,21 +179,6 @@ agent_secrets = Table(
         sqlite_where=text("sealed = 0"),
         postgresql_where=text("NOT sealed"),
     ),
-)
-
-# `sealed` is what its owner must not be answered: tokens, headers' and variables' values.
-mcp_servers = Table(
-    "mcp_servers",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
-    Column("name", Text, nullable=False),
-    Column("transport", Text, nullable=False),
-    Column("created_at", BigInteger, nullable=False),
-    Column("updated_at", BigInteger, nullable=False),
-    Column("sealed", LargeBinary),
-    Column("document", Text, nullable=False),
-    Index("mcp_servers_by_name", "user_id", "name", unique=True),
 )
 
 conversations = Table(
@@ -420,24 +407,6 @@ identities = Table(
     Column("document", Text, nullable=False),
     Index("identities_by_user", "user_id", "created_at", "id"),
     Index("identities_by_key", "user_id", "identifier_key", unique=True),
-)
-
-# Providers of models that actors brought. The key is sealed; the document holds what the provider's list said.
-providers = Table(
-    "providers",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
-    Column("name", Text, nullable=False),
-    Column("provider_type", Text, nullable=False),
-    Column("base_url", Text),
-    Column("sealed_key", LargeBinary),
-    Column("created_at", BigInteger, nullable=False),
-    Column("updated_at", BigInteger, nullable=False),
-    Column("last_synced", BigInteger),
-    Column("document", Text, nullable=False),
-    Index("providers_by_user", "user_id", "created_at", "id"),
-    Index("providers_by_name", "user_id", "name", unique=True),
 )
 
 steps = Table(

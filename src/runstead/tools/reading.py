@@ -17,7 +17,7 @@ from io import BytesIO
 from typing import Any
 
 from runstead.tools.html import text_of_html
-from runstead.tools.sandboxed import confine
+from runstead.tools.sandboxed import confine, filtered_calls
 
 Json = dict[str, Any]
 LINE_CHARS_MAX = 500  # of a line as it is told
@@ -33,7 +33,8 @@ def main() -> None:
     body = sys.stdin.buffer.read()
     kind: str = job["job"]
     LOADED[kind]()
-    confine(job["limits"], None, network=False)
+    confine(job["limits"], None)
+    filtered_calls(network=False)
     try:
         answer: Json = {"found": JOBS[kind](job, body)}
     except CannotRead as why:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from alembic import op
 from sqlalchemy import BigInteger, Column, ForeignKey, LargeBinary, Text, text
 
-revision = "0011"
+revision = "0010"
 down_revision = "0009"
 
 _UNFINISHED = text("status IN ('pending', 'parsing', 'embedding')")
