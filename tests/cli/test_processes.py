@@ -80,7 +80,9 @@ def test_each_answers_the_dead_are_replaced_a_stop_ends_all(tmp_path: Path, post
                 until(lambda: answers(server), START_S, f"an answer while {sleeper} sleeps")
 
         os.kill(first, signal.SIGKILL)
-        until(lambda: len(members(server)) == 2, START_S, "the one that replaces the killed one")
+        # Whoever is killed may be seen alive for a moment.
+        until(lambda: not lives(first), START_S, "the end of the killed one")
+        until(lambda: len(members(server)) == 2, START_S, "the one that replaces it")
         _, third = members(server)
         with asleep(second):
             until(lambda: answers(server), START_S, "an answer of the new one")

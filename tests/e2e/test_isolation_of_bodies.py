@@ -20,7 +20,7 @@ __all__ = ["bob", "owned"]
 Json = dict[str, Any]
 Field = tuple[str, str, str]
 _NAMES = re.compile(
-    r"^(agent|agents?_ids?|block|tool|run|archive|conversation|identity|message)(_id|_ids)$|^agent_ids$"
+    r"^(agent|agents?_ids?|block|tool|run|archive|folder|source|file|conversation|identity|message)(_id|_ids)$|^agent_ids$"
 )
 _SAYING = saying("hello")
 _USER_ADA: Json = {"identifier_key": "b", "name": "b", "identity_type": "user"}
@@ -48,6 +48,38 @@ REFUSED: dict[Field, tuple[str, Json | None]] = {
     ("GET", "/v1/agents/{agent_id}/export", "conversation_id"): (
         "/v1/agents/{mine_agent}/export?conversation_id={conversation_id}",
         None,
+    ),
+    ("POST", "/v1/agents/{agent_id}/export", "conversation_id"): (
+        "/v1/agents/{mine_agent}/export",
+        {"conversation_id": "{conversation_id}"},
+    ),
+    ("POST", "/v1/conversations/{conversation_id}/messages/preview-raw-payload", "agent_id"): (
+        _DEFAULT + "/messages/preview-raw-payload",
+        {**_SAYING, "agent_id": "{agent_id}"},
+    ),
+    ("PATCH", "/v1/mcp-servers/{mcp_server_id}/refresh", "agent_id"): (
+        "/v1/mcp-servers/{mine_mcp_server}/refresh?agent_id={agent_id}",
+        None,
+    ),
+    ("POST", "/v1/tools/mcp/servers/{mcp_server_name}/resync", "agent_id"): (
+        "/v1/tools/mcp/servers/cy/resync?agent_id={agent_id}",
+        None,
+    ),
+    ("POST", "/v1/agents/", "folder_ids"): (
+        "/v1/agents/",
+        {"model": "openai/story", "folder_ids": ["{folder_id}"]},
+    ),
+    ("POST", "/v1/agents/", "source_ids"): (
+        "/v1/agents/",
+        {"model": "openai/story", "source_ids": ["{folder_id}"]},
+    ),
+    ("PATCH", "/v1/agents/{agent_id}", "folder_ids"): (
+        "/v1/agents/{mine_agent}",
+        {"folder_ids": ["{folder_id}"]},
+    ),
+    ("PATCH", "/v1/agents/{agent_id}", "source_ids"): (
+        "/v1/agents/{mine_agent}",
+        {"source_ids": ["{folder_id}"]},
     ),
     ("GET", "/v1/agents/{agent_id}/context", "conversation_id"): (
         "/v1/agents/{mine_agent}/context?conversation_id={conversation_id}",
@@ -201,12 +233,14 @@ def mine(server: Server) -> Iterator[tuple[Client, dict[str, str]]]:
     with server.client() as admin:
         user = new_user(admin, "cy")
     with server.client(user_id=user) as client:
+        server_of_tools: Json = {"server_name": "cy", "config": {"server_url": "https://cy.invalid/mcp"}}
         identity: Json = {"identifier_key": "cy", "name": "cy", "identity_type": "user"}
         yield (
             client,
             {
                 "agent": client.agent(),
                 "identity": client.ask("POST", "/v1/identities/", identity)["id"],
+                "mcp_server": client.ask("POST", "/v1/mcp-servers/", server_of_tools)["id"],
             },
         )
 
@@ -303,7 +337,8 @@ def test_two_ids_in_a_path_are_both_looked_at(
     theirs = f"/v1/blocks/{ada.ids['block_id']}/identities"
     assert client.http.patch(f"{theirs}/attach/{ids['identity']}").status_code == 404
     there = own.ask("GET", f"/v1/agents/{ada.ids['agent_id']}?include=agent.tools&include=agent.blocks")
-    assert [each["id"] for each in there["tools"]] == [ada.ids["tool_id"]]
+    made = [each["id"] for each in there["tools"] if each["tool_type"] == "custom"]
+    assert made == [ada.ids["tool_id"]]
     assert [each["id"] for each in there["blocks"]] == [ada.ids["block_id"]]
 
 

@@ -25,6 +25,8 @@ OPERATIONS_MIN = 30
 HEALTH = cast("list[HealthCheck]", list(HealthCheck))
 LONG_S = 24 * 3600
 NOT_OFFERED = 501
+BAD_GATEWAY = 502  # a provider of the actor's own does not answer
+NOBODY = "http://127.0.0.1:9"
 ENDLESS = "/runs/feed"
 BROKEN = ("run broke", "chore failed", "Traceback")
 
@@ -81,10 +83,14 @@ def try_all(
         if things is not None:
             things.put_into(case)
         if isinstance(case.body, dict):
-            cast("dict[str, Any]", case.body).pop("callback_url", None)  # nothing leaves this machine
+            body = cast("dict[str, Any]", case.body)
+            body.pop("callback_url", None)  # nothing leaves this machine
+            if "api_key" in body:
+                body["base_url"] = NOBODY
         answer = case.call(base_url=server.url, session=session, timeout=ANSWER_S)
         said = f"{case.as_curl_command()}\n{answer.status_code} {answer.text[:2000]}"
-        assert answer.status_code < 500 or answer.status_code == NOT_OFFERED, said
+        others = answer.status_code == BAD_GATEWAY and "llm_" in answer.text
+        assert answer.status_code < 500 or answer.status_code == NOT_OFFERED or others, said
         assert "internal_error" not in answer.text, said
 
     try:

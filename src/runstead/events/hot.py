@@ -93,6 +93,7 @@ class HotStreams:
         self._changed = asyncio.Event()
         self._reading_as: int | None = None
         self._loaded_by: str | None = None
+        self._closed = False
 
     @property
     def up(self) -> bool:
@@ -233,7 +234,8 @@ class HotStreams:
                 await asyncio.sleep(HEALTH_EVERY_S)
 
     async def close(self) -> None:
-        """Let go of every connection."""
+        """Let go of every connection. Nothing is asked from now on."""
+        self._closed = True
         await self._redis.aclose(close_connection_pool=True)
         await self._pool.disconnect()
 
@@ -273,7 +275,10 @@ class HotStreams:
         """Whatever goes wrong with Redis is `Unavailable`, and Redis is taken for lost."""
         try:
             yield
-        except (RedisError, OSError, TimeoutError) as error:
+        except (RedisError, OSError, TimeoutError, AttributeError) as error:
+            # The library finds no writer, an AttributeError, where its pool is closed while it connects.
+            if isinstance(error, AttributeError) and not self._closed:
+                raise
             self.lost()
             raise Unavailable(f"Redis at {self.place} cannot be used ({type(error).__name__}).") from error
 
