@@ -47,7 +47,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "model_first_token_timeout_s": "How long a model may think before it says anything.",
         "model_idle_timeout_s": "The longest pause within an answer.",
         "model_retries": "How often a model is asked again after a failure; only while it has said nothing.",
-        "embedding_model": "The embedding model of archival memory that names none; empty: found by words ([memory](memory.md)).",
+        "embedding_model": "The embedding model of archival memory that names none; empty: by words ([memory](memory.md)).",
         "provider_allow_hosts": "Inward places where the providers may be that actors bring ([providers](providers.md)).",
         "provider_trace": "Keep what goes to models and what comes back, a step ([clients](clients.md)).",
     },
