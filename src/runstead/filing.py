@@ -15,7 +15,6 @@ from runstead.clock import Clock
 from runstead.domain.archive import Passage, PieceOf
 from runstead.domain.file_text import Chunk, chunks_of, count_lines
 from runstead.domain.folder import StoredFile
-from runstead.errors import Unavailable
 from runstead.ids import PassageId, stable_id
 from runstead.memory.archival import ArchivalMemory
 from runstead.store import files
@@ -23,6 +22,7 @@ from runstead.store.database import Database
 from runstead.store.files import DueFile
 from runstead.store.folders import archive_in
 from runstead.telemetry import log
+from runstead.telemetry.chore import for_ever
 from runstead.tools.reader import READ_S, DocumentReader, Unreadable
 
 POLL_S = 1.0
@@ -52,21 +52,11 @@ class Filing:
 
     async def run(self) -> None:
         """Read for ever."""
-        while True:
-            self._came.clear()
-            try:
-                busy = await self.read_due()
-            except Unavailable as error:
-                _log.warning("files wait", error=error.detail)
-                busy = False
-            except Exception as error:  # noqa: BLE001 - the store keeps what was not done
-                _log.error("files failed", exc_info=error)
-                busy = False
-            if not busy:
-                await self._pause()
+        await for_ever(_log, "files", self.read_due, self._pause)
 
     async def read_due(self) -> bool:
         """Try some of what is due once. Whether there was something."""
+        self._came.clear()
         due = await self._db.read(files.due, self._clock.now(), FILES_AT_ONCE)
         await asyncio.gather(*(self._take(each) for each in due))
         return bool(due)

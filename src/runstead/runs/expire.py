@@ -7,6 +7,7 @@ process and a late answer, the first commit is the one that counts.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from runstead.clock import Clock
 from runstead.domain.approval import ApprovalTerms
@@ -16,6 +17,7 @@ from runstead.runs.admit import Admission
 from runstead.store import approvals
 from runstead.store.database import Database
 from runstead.telemetry import log
+from runstead.telemetry.chore import for_ever
 
 EXPIRED_AT_ONCE_MAX = 100
 
@@ -36,14 +38,11 @@ class Expiry:
 
     async def run(self) -> None:
         """Look now and then, for ever."""
-        while True:
-            try:
-                await self.expire()
-            except Unavailable as error:
-                _log.warning("expiry waits", error=error.detail)
-            except Exception as error:  # noqa: BLE001 - the next look finds the same questions
-                _log.error("expiry failed", exc_info=error)
-            await asyncio.sleep(self._every_s)
+        await for_ever(_log, "approvals", self._look, partial(asyncio.sleep, self._every_s))
+
+    async def _look(self) -> bool:
+        """Where there were as many as are answered at once, there may be more."""
+        return len(await self.expire()) == EXPIRED_AT_ONCE_MAX
 
     async def expire(self) -> list[Run]:
         """Answer what is overdue now, a bounded number of questions. Gives the runs that go on with it."""

@@ -11,6 +11,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,11 @@ from sqlalchemy import Connection
 
 from runstead.clock import Clock
 from runstead.domain.run import Run
-from runstead.errors import Unavailable
 from runstead.settings import Settings
 from runstead.store import outbox, runs
 from runstead.store.database import Database
 from runstead.telemetry import log
+from runstead.telemetry.chore import for_ever
 from runstead.tools.inward import Inward
 from runstead.webhooks.signature import headers, key_of
 
@@ -58,17 +59,7 @@ class Callbacks:
     async def run(self) -> None:
         """Deliver for ever."""
         try:
-            while True:
-                try:
-                    busy = await self.deliver_due()
-                except Unavailable as error:
-                    _log.warning("callbacks wait", error=error.detail)
-                    busy = False
-                except Exception as error:  # noqa: BLE001 - the outbox keeps what was not done
-                    _log.error("callbacks failed", exc_info=error)
-                    busy = False
-                if not busy:
-                    await asyncio.sleep(POLL_S)
+            await for_ever(_log, "callbacks", self.deliver_due, partial(asyncio.sleep, POLL_S))
         finally:
             await self.close()
 
