@@ -1,4 +1,4 @@
-"""Chores: what a server does for ever beside its runs. What goes wrong with one is logged, and ends neither it nor others."""
+"""Chores: what a server does for ever beside its runs. What goes wrong with one is logged, and ends nothing."""
 
 from __future__ import annotations
 
