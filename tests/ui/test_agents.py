@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from tests.serving import Client, Server, saying
 from tests.story_model import StoryModel
 from tests.ui.browser import Look
@@ -91,6 +91,34 @@ def test_a_chat_follows_what_begins_elsewhere(server: Server, client: Client, lo
         client.ask("POST", f"/v1/agents/{agent}/messages", saying(f"waited for {mark}"))
         expect(page.locator(".said.assistant").last).to_contain_text("You said: waited for")
         expect(page.locator(".said.user")).to_have_count(2)
+
+
+def test_what_is_sent_before_the_history_came_is_shown_once(
+    server: Server, client: Client, model: StoryModel, look: Look, mark: str
+) -> None:
+    """The history has it then, the feed told of it, and the page knows that it sent it: it was said once."""
+    agent = client.agent(name="Early")
+    model.known[mark] = [{"text": ["first ", {"gate": mark}, "last"]}]
+    with look.at(f"{server.url}/#/agents") as page:
+        held: list[Route] = []
+
+        def hold(route: Route) -> None:
+            held.append(route)
+
+        page.route(re.compile(r"/v1/agents/[^/]+/messages\?limit="), hold)
+        page.goto(f"{server.url}/#/agents/{agent}")
+        page.get_by_label("Message to Early").fill(mark)
+        page.get_by_role("button", name="Send").click()
+        expect(page.get_by_label("Message to Early")).to_have_value("")
+        for route in held:
+            route.continue_()
+        expect(page.locator(".said.assistant")).to_contain_text("first")
+        model.open(mark)
+        expect(page.locator(".said.assistant")).to_contain_text("first last")
+        expect(page.locator(".chat-status")).to_contain_text("Completed")
+        expect(page.locator(".said.user")).to_have_count(1)
+        expect(page.locator(".said.user")).to_contain_text(mark)
+        expect(page.locator(".said.assistant")).to_have_count(1)
 
 
 def test_tools_are_listed(server: Server, client: Client, look: Look) -> None:

@@ -11,6 +11,7 @@ import { Follower, feed } from "../live.js";
 import { active, badge, setBadge, standing } from "../status.js";
 
 const HISTORY = 60;
+const FOLLOWED_MAX = 50;
 const TABS = [["chat", "Chat"], ["memory", "Memory"], ["tools", "Tools"], ["conversations", "Conversations"]];
 const NEAR_END_PX = 120;
 const INPUTS = new Set(["user_message", "approval_response_message"]);
@@ -66,7 +67,10 @@ export class AgentView {
     this.stick = true;
     this.ready = false;
     this.early = [];
+    // Runs whose input is on the page or being read, those of which it is being read, and those that are followed, were, or will be.
     this.shown = new Set();
+    this.reading = new Set();
+    this.followed = new Set();
     talk.onPaint(() => this.stick && (this.main.scrollTop = this.main.scrollHeight));
     this.main.addEventListener("scroll", (this.scrolled = () => (this.stick = this.main.scrollHeight - this.main.scrollTop - this.main.clientHeight < NEAR_END_PX)), { passive: true });
     this.status = h("div", { class: "chat-status", hidden: true });
@@ -75,18 +79,20 @@ export class AgentView {
     const box = composer({ agent: this.id, label: `Message to ${this.agent.name}`, onSent: (run, text) => this.sent(run, text) });
     fill(this.body, h("div", { class: "chat" }, this.greeting, talk.el, this.question, this.status, box.el));
     try {
-      const [running] = await get(`v1/runs/?agent_id=${this.id}&active=true&order=asc&limit=1&include=runstead.summary`);
+      const running = await get(`v1/runs/?agent_id=${this.id}&active=true&order=asc&limit=${FOLLOWED_MAX}`);
+      // The newest ones, oldest first.
       const found = await get(`v1/agents/${this.id}/messages?limit=${HISTORY}`);
       if (this.talk !== talk) return;
-      // What an unfinished run said comes from its events; what was said to it comes from the history.
-      const before = found.filter((message) => message.message_type !== "system_message" && (message.run_id !== running?.id || message.message_type === "user_message"));
+      // What an unfinished run said comes from its events, also where it began meanwhile; what was said to it comes from the history.
+      const live = new Set([...running, ...this.early].map((run) => run.id));
+      const before = found.filter((message) => message.message_type !== "system_message" && (!live.has(message.run_id) || message.message_type === "user_message"));
       talk.addWhole(before);
       for (const message of found) this.shown.add(message.run_id);
-      this.greeting.hidden = before.length > 0;
-      if (running) this.attach(running.id);
-      else this.settle();
+      this.greeting.hidden = before.length > 0 || this.early.length > 0;
       this.ready = true;
-      for (const run of this.early) if (!this.shown.has(run.id)) this.elsewhere(run);
+      for (const run of running) this.follow(run.id);
+      for (const run of this.early) this.begun(run);
+      if (live.size === 0) this.settle();
     } catch (error) {
       toast(error.message, "bad");
     }
@@ -96,16 +102,31 @@ export class AgentView {
     this.greeting.hidden = true;
     this.stick = true;
     fill(this.question);
-    // The feed may have told of it before the answer came.
-    if (this.shown.has(run)) return;
-    this.talk.add([{ message_type: "user_message", id: `sent-${run}`, content: text }]);
+    if (this.ready) this.begun({ id: run, text });
+    else this.early.push({ id: run, text });
+  }
+
+  /** A run began: sent from here, with its text, or told of by the feed; which of the two comes first is not known. */
+  begun({ id, text, background }) {
+    if (this.reading.has(id)) return;
+    if (text === undefined && !(background && this.shown.has(id))) {
+      this.elsewhere({ id, background });
+      return;
+    }
+    if (!this.shown.has(id)) this.talk.add([{ message_type: "user_message", id: `sent-${id}`, content: text }]);
+    this.follow(id);
+  }
+
+  /** Show what a run says, once those before it are over; each run once. */
+  follow(run) {
     this.shown.add(run);
+    if (this.followed.has(run)) return;
+    this.followed.add(run);
     if (this.follower) this.waiting.push(run);
     else this.attach(run);
   }
 
   attach(run) {
-    this.shown.add(run);
     this.mark = badge("running", "Working");
     this.status.hidden = false;
     fill(this.status, this.mark, h("a", { href: `#/runs/${run}` }, "Open the run"), button("Cancel", { kind: "small", drawing: "stop", onclick: () => this.cancel(run) }));
@@ -139,7 +160,7 @@ export class AgentView {
       if (!last || this.talk !== talk || this.follower) return;
       this.status.hidden = false;
       fill(this.status, badge(standing(last)), h("span", { class: "muted" }, when(ms(last.completed_at))), h("a", { href: `#/runs/${last.id}` }, "Open the run"));
-      if (standing(last) === "approval") showDecision(this.question, last, (run) => (fill(this.question), this.shown.has(run) || this.attach(run)));
+      if (standing(last) === "approval") showDecision(this.question, last, (run) => (fill(this.question), this.follow(run)));
       else fill(this.question);
     } catch (error) {
       toast(error.message, "bad");
@@ -149,20 +170,22 @@ export class AgentView {
   /** Somebody else began a run of this agent, or a quick one is over before it was seen to begin. */
   told(event) {
     if (this.tabId !== "chat" || !this.talk || event.message_type !== "run_changed" || event.run.agent_id !== this.id || event.run.conversation_id) return;
+    if (!event.run.background && active(event.run)) return;
     if (!this.ready) this.early.push(event.run);
-    else if (!this.shown.has(event.run_id) && (event.run.background || !active(event.run))) this.elsewhere(event.run);
+    else if (!this.shown.has(event.run_id)) this.elsewhere(event.run);
   }
 
   async elsewhere(run) {
     this.shown.add(run.id);
+    this.reading.add(run.id);
     const { talk } = this;
     const said = await get(`v1/runs/${run.id}/messages?limit=1000`).catch(() => []);
     if (this.talk !== talk) return;
+    this.reading.delete(run.id);
     this.greeting.hidden = true;
     this.talk.addWhole(run.background ? said.filter((message) => INPUTS.has(message.message_type)) : said);
-    if (!run.background) this.settle();
-    else if (this.follower) this.waiting.push(run.id);
-    else this.attach(run.id);
+    if (run.background) this.follow(run.id);
+    else this.settle();
   }
 
   async cancel(run) {
