@@ -38,7 +38,8 @@ def shown(
 
 def faults(page: Page) -> list[str]:
     """What axe finds of weight, in one line each."""
-    page.evaluate(AXE)
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE)
     found: dict[str, Any] = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
     return [
         f"{each['id']}: {node['target']} {node['failureSummary']}"
