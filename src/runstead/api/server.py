@@ -47,8 +47,12 @@ from runstead.api.services import Services
 
 # What a process tells that only works on runs.
 STATE_ROUTERS = (health.router, metrics.router)
+# What is asked most stands first: a request is compared with one route after the other.
 ROUTERS = (
     *STATE_ROUTERS,
+    feed.router,  # before `runs`, whose paths take any word for an id
+    runs.router,
+    steps.router,
     agents.router,
     agent_files.router,
     agent_folders.router,
@@ -59,9 +63,6 @@ ROUTERS = (
     previews.router,
     conversations.router,
     chat.router,
-    feed.router,  # before `runs`, whose paths take any word for an id
-    runs.router,
-    steps.router,
     traces.router,
     blocks.router,
     identities.router,
