@@ -166,7 +166,7 @@ def build(
     return Server(
         services=services,
         engine=engine,
-        callbacks=Callbacks(settings, db, clock, render, acting.callbacks),
+        callbacks=Callbacks(settings, db, clock, render, _callback_places(settings, db)),
         retention=Retention(settings, db, events, clock, meter),
         expiry=Expiry(db, clock, admission, terms, settings.reconcile_s),
         embedder=acting.embedder,
@@ -186,7 +186,6 @@ class _Acting:
     embedder: ProviderEmbedder
     workshop: Workshop
     engine: Engine
-    callbacks: Inward
 
 
 def _acting(
@@ -202,9 +201,8 @@ def _acting(
     patient = PatientDatabase(ground.db)
     embedder = ProviderEmbedder(settings)
     workshop = open_workshop(settings, patient, embedder, tracing.tools(CountedTools(meter, clock)))
-    here = open_here(settings, ground.db)
-    brought = OwnProviders(patient, workshop.vault, Inward(settings.provider_allow_hosts, here).reach)
-    callbacks = Inward(settings.callback_allow_hosts, here, CALLBACKS)
+    inward = Inward(settings.provider_allow_hosts, open_here(settings, ground.db))
+    brought = OwnProviders(patient, workshop.vault, inward.reach)
     gateway = gateway or ProviderGateway(settings, clock, own=brought)
     asked = tracing.gateway(gateway, clock)
     traces = settings.provider_trace
@@ -213,12 +211,17 @@ def _acting(
     engine = Engine(settings, ground.db, ground.log, clock, ids, executor, ground.signals)
     meter.watch("runstead_leases_held", lambda: engine.owner.held)
     meter.watch("runstead_lease_age_seconds", lambda: engine.owner.lease_age_s)
-    return _Acting(gateway, brought, embedder, workshop, engine, callbacks)
+    return _Acting(gateway, brought, embedder, workshop, engine)
 
 
 def _clock(settings: Settings) -> Clock:
     """This machine's, or the one that all processes on a PostgreSQL agree on."""
     return AgreedClock(SystemClock()) if settings.on_postgres else SystemClock()
+
+
+def _callback_places(settings: Settings, db: Database) -> Inward:
+    """Where callbacks may be posted."""
+    return Inward(settings.callback_allow_hosts, open_here(settings, db), CALLBACKS)
 
 
 def _family(settings: Settings, meter: Meter, clock: Clock) -> Family | None:

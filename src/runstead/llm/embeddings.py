@@ -13,8 +13,8 @@ from runstead.domain.embedding import EmbeddingInfo, Vector
 from runstead.errors import ModelError, ModelErrorKind
 from runstead.llm import catalog, embedding_wires, failures, ngrams
 from runstead.llm.http_stream import HttpOrigin
-from runstead.llm.model_lists import authentication, shown_url
-from runstead.llm.provider import SAME_PROVIDERS
+from runstead.llm.model_lists import origin_of, shown_url
+from runstead.llm.provider import found_in
 from runstead.settings import ProviderSettings, Settings
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
@@ -33,7 +33,7 @@ class ProviderEmbedder:
         """See `Embedder.info`."""
         if handle == ngrams.HANDLE:
             return ngrams.INFO
-        provider, name = self._find(handle)
+        provider, name = found_in(self._settings, handle)
         if provider is None or provider.kind not in embedding_wires.KINDS:
             return None
         return EmbeddingInfo(
@@ -46,7 +46,7 @@ class ProviderEmbedder:
         """See `Embedder.embed`."""
         if handle == ngrams.HANDLE:
             return await asyncio.to_thread(lambda: [ngrams.embed(text) for text in texts])
-        provider, name = self._find(handle)
+        provider, name = found_in(self._settings, handle)
         if provider is None or provider.kind not in embedding_wires.KINDS:
             raise ModelError(
                 ModelErrorKind.BAD_REQUEST,
@@ -70,33 +70,18 @@ class ProviderEmbedder:
 
     async def _send(self, provider: ProviderSettings, path: str, body: bytes) -> bytes:
         origin = self._origin(provider)
-        answer = await origin.send("POST", path, body)
-        finished = False
-        try:
-            said = await answer.whole(bytes_max=ANSWER_BYTES_MAX)
-            finished = True
-        finally:
-            answer.close(finished=finished)
+        answer = await origin.ask("POST", path, body, bytes_max=ANSWER_BYTES_MAX)
         if answer.status != 200:
             raise failures.from_status(
                 provider.name,
                 answer.status,
-                said,
+                answer.body,
                 retry_after=answer.headers.get("retry-after"),
                 key=origin.key,
             )
-        return said
+        return answer.body
 
     def _origin(self, provider: ProviderSettings) -> HttpOrigin:
         if provider.name not in self._origins:
-            key = provider.api_key.reveal() if provider.api_key else None
-            headers = {"accept": "application/json", "user-agent": "runstead"}
-            if key:
-                headers |= authentication(provider.kind, key)
-            self._origins[provider.name] = HttpOrigin(provider.name, provider.base_url, headers, key=key)
+            self._origins[provider.name] = origin_of(provider)
         return self._origins[provider.name]
-
-    def _find(self, handle: str) -> tuple[ProviderSettings | None, str]:
-        prefix, _, name = handle.partition("/")
-        settings = self._settings.get(prefix) or self._settings.get(SAME_PROVIDERS.get(prefix, ""))
-        return (settings if name else None), name

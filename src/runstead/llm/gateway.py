@@ -22,7 +22,7 @@ from runstead.llm import demo, ngrams
 from runstead.llm.model_lists import ModelList, info_of
 from runstead.llm.own_providers import OwnProviders, unknown
 from runstead.llm.patience import Limits, Patience
-from runstead.llm.provider import SAME_PROVIDERS, Offer, Provider, ProviderModule, Reach
+from runstead.llm.provider import SAME_PROVIDERS, Offer, Provider, ProviderModule, Reach, found_in
 from runstead.llm.types import Delta, EmbeddingInfo, Finish, ModelInfo, ModelRequest
 from runstead.settings import ProviderSettings, Settings
 
@@ -138,7 +138,7 @@ class ProviderGateway:
         offered = self._offer.models if self._offer is not None else ()
         if handle in _ANY:
             return replace(offered[0] if offered else demo.INFO, handle=handle)
-        settings, name = self._find(handle)
+        settings, name = found_in(self._settings, handle)
         if settings is None:
             return None
         listed = next(
@@ -155,11 +155,6 @@ class ProviderGateway:
         if self._own is not None:
             await self._own.shelf.close()
 
-    def _find(self, handle: str) -> tuple[ProviderSettings | None, str]:
-        prefix, _, name = handle.partition("/")
-        settings = self._settings.get(prefix) or self._settings.get(SAME_PROVIDERS.get(prefix, ""))
-        return (settings if name else None), name
-
     @asynccontextmanager
     async def _chosen(self, request: ModelRequest) -> AsyncGenerator[_Chosen]:
         """Whom a handle means. Raises `ModelError` BAD_REQUEST naming what there is."""
@@ -169,7 +164,7 @@ class ProviderGateway:
         if handle == demo.HANDLE:
             yield _Chosen(await self._provider(demo.PROVIDER), demo.PROVIDER, demo.INFO.name)
             return
-        settings, name = self._find(handle)
+        settings, name = found_in(self._settings, handle)
         if settings is not None:
             yield _Chosen(await self._provider(settings.name), settings.name, name)
             return

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -23,6 +24,15 @@ CONNECT_S_MAX = 10.0
 IDLE_CONNECTIONS_MAX = 1000
 BUFFERED_BYTES_MAX = 1024 * 1024
 DRAIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class WholeAnswer:
+    """An answer that was read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class HttpOrigin:
@@ -79,6 +89,17 @@ class HttpOrigin:
             connection.abort()
             raise connection.failure or failures.incomplete(self.name)
         return HttpAnswer(self, connection)
+
+    async def ask(self, method: str, path: str, body: bytes = b"", *, bytes_max: int) -> WholeAnswer:
+        """Send one request and read its answer to the end, or its first `bytes_max`. Raises `ModelError`."""
+        answer = await self.send(method, path, body)
+        finished = False
+        try:
+            said = await answer.whole(bytes_max=bytes_max)
+            finished = True
+        finally:
+            answer.close(finished=finished)
+        return WholeAnswer(answer.status, answer.headers, said)
 
     def keep(self, connection: _Connection) -> None:
         """Take back a connection whose answer was read to its end."""

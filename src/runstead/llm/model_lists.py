@@ -41,11 +41,7 @@ class ModelList:
 
     def __init__(self, provider: ProviderSettings, *, reach: Reach | None = None) -> None:
         self._provider = provider
-        self._key = provider.api_key.reveal() if provider.api_key else None
-        headers = {"accept": "application/json", "user-agent": "runstead"}
-        if self._key:
-            headers |= authentication(provider.kind, self._key)
-        self._origin = HttpOrigin(provider.name, provider.base_url, headers, key=self._key, reach=reach)
+        self._origin = origin_of(provider, reach=reach)
 
     async def ask(self) -> Offer:
         """What the provider has now. Raises `ModelError`."""
@@ -53,16 +49,11 @@ class ModelList:
 
     async def get(self, path: str) -> bytes:
         """What stands at a path. Raises `ModelError` for all but a 200."""
-        answer = await self._origin.send("GET", path)
-        finished = False
-        try:
-            body = await answer.whole(bytes_max=LIST_BYTES_MAX)
-            finished = True
-        finally:
-            answer.close(finished=finished)
+        answer = await self._origin.ask("GET", path, bytes_max=LIST_BYTES_MAX)
         if answer.status != 200:
-            raise failures.from_status(self._provider.name, answer.status, body, key=self._key)
-        return body
+            key = self._origin.key
+            raise failures.from_status(self._provider.name, answer.status, answer.body, key=key)
+        return answer.body
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -121,7 +112,16 @@ def shown_url(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def authentication(kind: str, key: str) -> Mapping[str, str]:
+def origin_of(provider: ProviderSettings, *, reach: Reach | None = None) -> HttpOrigin:
+    """Where a provider is asked for whole answers, with its key."""
+    key = provider.api_key.reveal() if provider.api_key else None
+    headers = {"accept": "application/json", "user-agent": "runstead"}
+    if key:
+        headers |= _authentication(provider.kind, key)
+    return HttpOrigin(provider.name, provider.base_url, headers, key=key, reach=reach)
+
+
+def _authentication(kind: str, key: str) -> Mapping[str, str]:
     """The headers by which a provider of that kind knows the key."""
     if kind == "anthropic":
         return {"x-api-key": key, "anthropic-version": "2023-06-01"}

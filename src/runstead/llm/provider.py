@@ -6,7 +6,7 @@ would get wrong: a provider raises `ModelError` for everything that happens on t
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,3 +58,10 @@ class ProviderModule(Protocol):
     def connect(self, provider: ProviderSettings, *, ids: Ids, reach: Reach | None = None) -> Provider:
         """A provider that has not opened a connection yet. `reach` says where it may connect to; None: anywhere."""
         ...
+
+
+def found_in(providers: Mapping[str, ProviderSettings], handle: str) -> tuple[ProviderSettings | None, str]:
+    """The provider that a handle means, also by its other name, and the model's own name; None where there is none."""
+    prefix, _, name = handle.partition("/")
+    provider = providers.get(prefix) or providers.get(SAME_PROVIDERS.get(prefix, ""))
+    return (provider if name else None), name

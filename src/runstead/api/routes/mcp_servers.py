@@ -32,6 +32,7 @@ from runstead.api.wire.mcp import (
 )
 from runstead.api.wire.tools import ToolExecuteRequest, ToolExecutionResult, ToolState, stored_state
 from runstead.domain.mcp_server import McpSecrets, McpServer, OfferedTool, origin_of
+from runstead.domain.stored_tool import StoredTool
 from runstead.domain.tool import ToolOutcome
 from runstead.errors import Invalid, NotFound, RunsteadError
 from runstead.ids import McpServerId, ToolId, UserId
@@ -138,10 +139,7 @@ async def retrieve_mcp_tool(
 ) -> Response:
     """Read one of a server's stored tools."""
     server = await find_server(parts, caller.user.id, mcp_server_id)
-    tool = await parts.db.read(tool_store.find_tool, caller.user.id, tool_id)
-    origin = None if tool is None else origin_of(tool)
-    if tool is None or origin is None or origin.server_id != server.id:
-        raise no_tool(tool_id)
+    tool, _ = await _tool_of(parts, server, tool_id)
     return Json(stored_state(tool))
 
 
@@ -156,11 +154,8 @@ async def run_mcp_tool(
 ) -> Response:
     """Call one of a server's stored tools once. A server that fails is an error of the call."""
     server = await find_server(parts, caller.user.id, mcp_server_id)
-    tool = await parts.db.read(tool_store.find_tool, caller.user.id, tool_id)
-    origin = None if tool is None else origin_of(tool)
-    if tool is None or origin is None or origin.server_id != server.id:
-        raise no_tool(tool_id)
-    outcome = await called(parts, server, origin.name, {} if body is None else body.args)
+    tool, name = await _tool_of(parts, server, tool_id)
+    outcome = await called(parts, server, name, {} if body is None else body.args)
     outcome = limited(outcome, tool.return_limit_chars)
     return Json(
         {
@@ -180,6 +175,15 @@ async def find_server(parts: Services, user_id: UserId, server_id: str) -> McpSe
     if found is None:
         raise NotFound(f"MCP server with ID {server_id} not found")
     return found
+
+
+async def _tool_of(parts: Services, server: McpServer, tool_id: ToolId) -> tuple[StoredTool, str]:
+    """One of a server's stored tools, and its name there. Raises `NotFound`."""
+    tool = await parts.db.read(tool_store.find_tool, server.user_id, tool_id)
+    origin = None if tool is None else origin_of(tool)
+    if tool is None or origin is None or origin.server_id != server.id:
+        raise no_tool(tool_id)
+    return tool, origin.name
 
 
 async def registered(

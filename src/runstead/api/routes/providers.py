@@ -5,6 +5,7 @@ A key comes in and never goes out: it is sealed before it is stored, and opened 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import Annotated
 
@@ -64,7 +65,8 @@ async def create_provider(body: CreateProvider, caller: Caller, parts: Parts) ->
         api_version=body.api_version,
     )
     await parts.db.write(store.insert_provider, made)
-    made = await _read_list(parts, made, settings_of(body.name, way, body.api_key), way)
+    with suppress(ModelError):  # it is kept without models where it does not tell them now
+        made = await _list_read(parts, made, settings_of(body.name, way, body.api_key), way) or made
     return Json(own_state(made, caller.user.organization_id))
 
 
@@ -142,9 +144,7 @@ async def refresh_provider(provider_id: str, caller: Caller, parts: Parts) -> Re
     """Read a provider's list of models anew."""
     found = await _find(parts, caller.user.id, provider_id)
     way = way_to(found.provider_type, found.base_url)
-    models = await parts.own_providers.ask(parts.own_providers.opened(found), way)
-    change = partial(synced, models=models, now=parts.clock.now())
-    changed = await parts.db.write(store.change_provider, caller.user.id, found.id, change)
+    changed = await _list_read(parts, found, parts.own_providers.opened(found), way)
     if changed is None:
         raise no_provider(provider_id)
     return Json(own_state(changed, caller.user.organization_id))
@@ -179,14 +179,13 @@ async def _way(parts: Services, provider_type: str, base_url: str | None) -> Way
     return way
 
 
-async def _read_list(parts: Services, made: OwnProvider, settings: ProviderSettings, way: Way) -> OwnProvider:
-    """The new provider with its models; as it is where it does not tell them now."""
-    try:
-        models = await parts.own_providers.ask(settings, way)
-    except ModelError:
-        return made
+async def _list_read(
+    parts: Services, provider: OwnProvider, settings: ProviderSettings, way: Way
+) -> OwnProvider | None:
+    """The provider with the models that it has now; None where it is gone. Raises `ModelError` where it does not tell."""
+    models = await parts.own_providers.ask(settings, way)
     change = partial(synced, models=models, now=parts.clock.now())
-    return await parts.db.write(store.change_provider, made.user_id, made.id, change) or made
+    return await parts.db.write(store.change_provider, provider.user_id, provider.id, change)
 
 
 def _sealed(parts: Services, provider_id: str, key: str) -> bytes | None:
