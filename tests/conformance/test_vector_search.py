@@ -110,7 +110,8 @@ async def test_a_model_that_is_away_stops_nothing(tmp_path: Path, store_url: str
             # Another model, whose vectors are longer: nothing breaks meanwhile, and soon all is there again.
             server.embed = lambda text: [*embed_colours(text), 0.5, 0.5]
             await w.client.patch(f"/v1/agents/{agent}", json={"embedding": "it/longer-embed"})
-            assert await search(w, agent, "roses") == [ROSES]
+            # By words alone the roses are all that is found, by meaning the rest comes after them.
+            assert (await search(w, agent, "roses"))[:1] == [ROSES]
             await meant(w, agent, "azure", SEA)
 
 
