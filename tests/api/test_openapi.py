@@ -38,6 +38,10 @@ async def test_lists_say_how_they_are_asked(api: Api) -> None:
     parameters = {p["name"]: p for p in document["paths"]["/v1/agents/"]["get"]["parameters"]}
     assert parameters["limit"]["schema"]["default"] == 50
     assert parameters["user_id"]["in"] == "header"
+    runs = document["paths"]["/v1/runs/"]["get"]
+    asked = {p["name"]: p["schema"] for p in runs["parameters"]}
+    assert {"$ref": "#/components/schemas/StopReason"} in asked["stop_reason"]["anyOf"]
+    assert "HTTPValidationError" in json.dumps(runs["responses"]["422"])
     assert "parameters" not in document["paths"]["/v1/health/"]["get"]
 
 

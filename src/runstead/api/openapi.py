@@ -21,6 +21,8 @@ from runstead.api.wire.paging import query_model
 Document = dict[str, Any]
 _REF = "#/components/schemas/{model}"
 _PROBLEM = "Problem"
+# What FastAPI answers where a parameter or a body does not fit; it defines it, because bodies need it.
+_REFUSED = "HTTPValidationError"
 _PROBLEM_SCHEMA: Document = {
     "title": "Problem",
     "type": "object",
@@ -46,6 +48,7 @@ def describe(app: FastAPI) -> Document:
     for route in routes:
         for method in sorted(route.methods or ()):
             operation = document["paths"][route.path_format][method.lower()]
+            components |= _ask(operation, route)
             _complete(operation, route, schemas.get(route.unique_id))
     return document
 
@@ -61,6 +64,20 @@ def _answer_schemas(routes: Sequence[APIRoute]) -> tuple[Mapping[str, Document],
     return {key: schema for (key, _), schema in by_key.items()}, whole.get("$defs", {})
 
 
+def _ask(operation: Document, route: APIRoute) -> Document:
+    """Tell what is asked by a model in the query; gives the definitions that this refers to."""
+    definitions: Document = {}
+    for dependency in route.dependant.dependencies:
+        if (model := query_model(dependency.call)) is not None:
+            parameters, shared = _query_parameters(model)
+            definitions |= shared
+            operation.setdefault("parameters", []).extend(parameters)
+            refers = {"schema": {"$ref": _REF.format(model=_REFUSED)}}
+            refused = {"description": "Validation Error", "content": {"application/json": refers}}
+            operation.setdefault("responses", {}).setdefault("422", refused)
+    return definitions
+
+
 def _complete(operation: Document, route: APIRoute, answer: Document | None) -> None:
     responses = operation.setdefault("responses", {})
     if answer is not None:
@@ -71,9 +88,6 @@ def _complete(operation: Document, route: APIRoute, answer: Document | None) -> 
     refers = {"schema": {"$ref": _REF.format(model=_PROBLEM)}}
     responses["default"] = {"description": "Problem", "content": {"application/json": refers}}
     parameters = operation.setdefault("parameters", [])
-    for dependency in route.dependant.dependencies:
-        if (model := query_model(dependency.call)) is not None:
-            parameters.extend(_query_parameters(model))
     if any(each.call is principal for each in route.dependant.dependencies):
         parameters.extend(
             {
@@ -89,23 +103,12 @@ def _complete(operation: Document, route: APIRoute, answer: Document | None) -> 
         del operation["parameters"]
 
 
-def _query_parameters(model: type[BaseModel]) -> list[Document]:
-    """A model's fields as query parameters; what they refer to is written out in place."""
-    whole = model.model_json_schema()
-    shared: Document = whole.get("$defs", {})
+def _query_parameters(model: type[BaseModel]) -> tuple[list[Document], Document]:
+    """A model's fields as query parameters, and the definitions that they refer to."""
+    whole = model.model_json_schema(ref_template=_REF)
     required = whole.get("required", [])
-    return [
-        {"name": name, "in": "query", "required": name in required, "schema": _inlined(schema, shared)}
+    parameters = [
+        {"name": name, "in": "query", "required": name in required, "schema": schema}
         for name, schema in whole["properties"].items()
     ]
-
-
-def _inlined(schema: Any, shared: Document) -> Any:
-    if isinstance(schema, list):
-        return [_inlined(each, shared) for each in cast("list[Any]", schema)]
-    if not isinstance(schema, dict):
-        return schema
-    members = cast("Document", schema)
-    if "$ref" in members:
-        return _inlined(shared[members["$ref"].rpartition("/")[2]], shared)
-    return {name: _inlined(value, shared) for name, value in members.items()}
+    return parameters, whole.get("$defs", {})

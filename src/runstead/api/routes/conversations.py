@@ -178,7 +178,7 @@ async def fork_conversation(
 @answers(list[MessageState])
 async def list_conversation_messages(
     conversation_id: LanePath,
-    query: Annotated[ConversationHistoryQuery, Query()],
+    query: Annotated[ConversationHistoryQuery, asked(ConversationHistoryQuery)],
     caller: Caller,
     parts: Parts,
 ) -> Response:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Literal, NotRequired
 
 import orjson
-from fastapi import Query, Response
+from fastapi import Response
 from typing_extensions import TypedDict
 
 from runstead.api import stream
@@ -17,6 +17,7 @@ from runstead.api.auth import Caller, Parts
 from runstead.api.router import Json, answers, v1_router
 from runstead.api.routes.runs import summed
 from runstead.api.services import Services
+from runstead.api.wire.paging import asked
 from runstead.api.wire.runs import CountsState, RunQuery, RunState, counts_state
 from runstead.errors import Gone
 from runstead.ids import UserId
@@ -39,7 +40,7 @@ class FeedEvent(TypedDict):
 
 @router.get("/runs/counts")
 @answers(CountsState)
-async def count_runs(query: Annotated[RunQuery, Query()], caller: Caller, parts: Parts) -> Response:
+async def count_runs(query: Annotated[RunQuery, asked(RunQuery)], caller: Caller, parts: Parts) -> Response:
     """Count the runs that a list with these filters would hold, by status."""
     return Json(counts_state(await parts.db.read(runs.count_runs, caller.user.id, query.filter())))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import Body, Header, Query, Request, Response
+from fastapi import Body, Header, Request, Response
 
 from runstead.api.auth import Caller, Parts
 from runstead.api.exchange import (
@@ -30,6 +30,7 @@ from runstead.api.wire.messages import (
     StreamEvent,
     StreamRequest,
 )
+from runstead.api.wire.paging import asked
 from runstead.api.wire.runs import RunState, run_state
 from runstead.domain.run import RunRequest, RunType
 from runstead.errors import NotFound
@@ -113,7 +114,10 @@ async def cancel_message(
 @router.get("/agents/{agent_id}/messages")
 @answers(list[MessageState])
 async def list_messages(
-    agent_id: AgentPath, query: Annotated[AgentHistoryQuery, Query()], caller: Caller, parts: Parts
+    agent_id: AgentPath,
+    query: Annotated[AgentHistoryQuery, asked(AgentHistoryQuery)],
+    caller: Caller,
+    parts: Parts,
 ) -> Response:
     """List an agent's messages: the newest page unless `order` is `asc`. Either begins with its oldest message."""
     if await parts.db.read(agents.find_agent, caller.user.id, agent_id) is None:

@@ -15,7 +15,7 @@ from runstead.api.exchange import follow, shown_messages
 from runstead.api.router import Json, answers, v1_router
 from runstead.api.services import Services
 from runstead.api.wire.messages import MessageState
-from runstead.api.wire.paging import PageQuery
+from runstead.api.wire.paging import PageQuery, asked
 from runstead.api.wire.runs import (
     PENDING,
     SUMMARY,
@@ -71,7 +71,7 @@ class RunMessageQuery(PageQuery):
 
 @router.get("/runs/")
 @answers(list[RunState])
-async def list_runs(query: Annotated[RunQuery, Query()], caller: Caller, parts: Parts) -> Response:
+async def list_runs(query: Annotated[RunQuery, asked(RunQuery)], caller: Caller, parts: Parts) -> Response:
     """List runs, newest first unless asked otherwise."""
     page = query.page()
     if query.ascending:
@@ -89,7 +89,9 @@ async def list_runs(query: Annotated[RunQuery, Query()], caller: Caller, parts: 
 
 @router.get("/runs/active")
 @answers(list[RunState])
-async def list_active_runs(query: Annotated[ActiveQuery, Query()], caller: Caller, parts: Parts) -> Response:
+async def list_active_runs(
+    query: Annotated[ActiveQuery, asked(ActiveQuery)], caller: Caller, parts: Parts
+) -> Response:
     """List the runs that are not over, newest first."""
     agent_ids = (query.agent_id,) if query.agent_id else tuple(query.agent_ids or ())
     where = RunFilter(agent_ids=agent_ids, statuses=ACTIVE, background=query.background)
@@ -134,7 +136,7 @@ async def delete_run(run_id: str, caller: Caller, parts: Parts) -> Response:
 @router.get("/runs/{run_id}/messages")
 @answers(list[MessageState])
 async def list_run_messages(
-    run_id: str, query: Annotated[RunMessageQuery, Query()], caller: Caller, parts: Parts
+    run_id: str, query: Annotated[RunMessageQuery, asked(RunMessageQuery)], caller: Caller, parts: Parts
 ) -> Response:
     """List a run's messages: what was sent, and all that was said and done."""
     page = MessagePage(query.limit, query.order == "asc", query.after, query.before)
@@ -158,7 +160,7 @@ async def retrieve_run_usage(run_id: str, caller: Caller, parts: Parts) -> Respo
 @router.get("/runs/{run_id}/steps")
 @answers(list[StepState])
 async def list_run_steps(
-    run_id: str, query: Annotated[RunStepQuery, Query()], caller: Caller, parts: Parts
+    run_id: str, query: Annotated[RunStepQuery, asked(RunStepQuery)], caller: Caller, parts: Parts
 ) -> Response:
     """List a run's steps, newest first unless asked otherwise."""
     found = await parts.db.read(steps.steps_of_run, caller.user.id, run_id, query.page())

@@ -11,6 +11,7 @@ from runstead.api.exchange import history
 from runstead.api.router import Json, answers, v1_router
 from runstead.api.services import Services
 from runstead.api.wire.messages import HistoryQuery, MessageState
+from runstead.api.wire.paging import asked
 from runstead.api.wire.steps import (
     FeedbackRequest,
     StepMetricsState,
@@ -37,7 +38,7 @@ class StepMessageQuery(HistoryQuery):
 
 @router.get("/steps/")
 @answers(list[StepState])
-async def list_steps(query: Annotated[StepQuery, Query()], caller: Caller, parts: Parts) -> Response:
+async def list_steps(query: Annotated[StepQuery, asked(StepQuery)], caller: Caller, parts: Parts) -> Response:
     """List steps, newest first unless asked otherwise."""
     found = await parts.db.read(steps.list_steps, caller.user.id, query.filter(), query.page())
     spent = await costs([(step.model_handle, step.usage) for step in found], parts.settings.providers)
@@ -64,7 +65,7 @@ async def retrieve_step_metrics(step_id: str, caller: Caller, parts: Parts) -> R
 @router.get("/steps/{step_id}/messages")
 @answers(list[MessageState])
 async def list_step_messages(
-    step_id: str, query: Annotated[StepMessageQuery, Query()], caller: Caller, parts: Parts
+    step_id: str, query: Annotated[StepMessageQuery, asked(StepMessageQuery)], caller: Caller, parts: Parts
 ) -> Response:
     """List what was said and done in a step, oldest first unless asked otherwise."""
     step = await _find(parts, caller.user.id, step_id)

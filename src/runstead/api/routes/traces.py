@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Query, Response
+from fastapi import Response
 
 from runstead.api.auth import Caller, Parts
 from runstead.api.router import Json, answers, v1_router
 from runstead.api.routes.runs import NO_RUN
 from runstead.api.routes.steps import no_step
+from runstead.api.wire.paging import asked
 from runstead.api.wire.traces import (
     ProviderTraceState,
     SpanState,
@@ -46,7 +47,7 @@ async def retrieve_step_trace(step_id: str, caller: Caller, parts: Parts) -> Res
 @router.get("/runs/{run_id}/trace")
 @answers(list[SpanState])
 async def retrieve_run_trace(
-    run_id: str, query: Annotated[TraceQuery, Query()], caller: Caller, parts: Parts
+    run_id: str, query: Annotated[TraceQuery, asked(TraceQuery)], caller: Caller, parts: Parts
 ) -> Response:
     """Read where a run's time went: the run, its steps, first tokens and tools as spans, oldest first."""
     page = Page(limit=min(query.limit, LIMIT_MAX), ascending=True)

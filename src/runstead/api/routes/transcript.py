@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Query, Response
+from fastapi import Response
 
 from runstead.api.auth import Caller, Parts
 from runstead.api.exchange import history, shown_messages
 from runstead.api.router import Json, answers, v1_router
 from runstead.api.routes.agents import no_agent
 from runstead.api.wire.messages import MessageState
+from runstead.api.wire.paging import asked
 from runstead.api.wire.stored_messages import (
     SPOKEN,
     AllMessagesQuery,
@@ -32,7 +33,7 @@ router = v1_router("messages")
 @router.get("/messages/")
 @answers(list[MessageState])
 async def list_all_messages(
-    query: Annotated[AllMessagesQuery, Query()], caller: Caller, parts: Parts
+    query: Annotated[AllMessagesQuery, asked(AllMessagesQuery)], caller: Caller, parts: Parts
 ) -> Response:
     """List the messages of all agents: the newest first unless asked otherwise."""
     where = MessageFilter(lane=query.conversation_id)
