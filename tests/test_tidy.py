@@ -87,6 +87,7 @@ def test_files_are_short() -> None:
     )
 
 
+@pytest.mark.slow
 def test_functions_are_short() -> None:
     """A function fits on a screen: at most 60 lines."""
     faults = [
@@ -148,6 +149,7 @@ def test_a_broad_except_says_what_the_error_becomes() -> None:
     hold(faults, "Catch narrow, or say in a comment there what the error becomes:")
 
 
+@pytest.mark.slow
 def test_every_module_is_imported() -> None:
     """No dead files: each module is named by another one of the package."""
     texts = {path: path.read_text(encoding="utf-8") for path in python_files("src")}

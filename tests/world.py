@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import httpx
 import orjson
+from tests.template import put_database
 
 from runstead.app import Server, build, running
 from runstead.clock import Clock
@@ -167,6 +168,8 @@ async def world(
         database_url=shared.database_url,
         redis_url=shared.redis_url,
     )
+    if not chosen.on_postgres:
+        put_database(folder / "runstead.db")
     # In a thread: it has an event loop of its own for PostgreSQL.
     await asyncio.to_thread(migrate, chosen.database)
     server = build(chosen, gateway=gateway, clock=clock, ids=ids)

@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, update
+from tests.template import put_database
 
 from runstead.api.router import answer_of
 from runstead.api.server import create_api
@@ -37,7 +38,7 @@ from runstead.runs.cancel import Cancellation
 from runstead.runs.feed import RunFeeds
 from runstead.settings import ProviderSettings, Settings
 from runstead.store import actors
-from runstead.store.schema import metadata, runs
+from runstead.store.schema import runs
 from runstead.store.sqlite import SqliteDatabase
 from runstead.tools.inward import Inward
 from runstead.tools.workshop import open_workshop
@@ -145,8 +146,7 @@ def serving(tmp_path: Path) -> Serving:
     async def serve(**given: Any) -> AsyncGenerator[Api]:
         openai = ProviderSettings("openai", "chat", "http://127.0.0.1:9/v1")
         settings = replace(Settings(providers=(openai,), data_dir=tmp_path), **given)
-        db, clock, ids = SqliteDatabase(tmp_path / "api.db"), ManualClock(), CountingIds()
-        await db.write(_create)
+        db, clock, ids = SqliteDatabase(put_database(tmp_path / "api.db")), ManualClock(), CountingIds()
         await db.write(actors.ensure_defaults, clock.now())
         log = EmbeddedLog(db, encode)
         lifecycle = SwitchedLifecycle()
@@ -186,10 +186,6 @@ async def _nothing(_run_id: RunId) -> None:
 
 def _end(conn: Connection, run_ids: Sequence[str]) -> None:
     conn.execute(update(runs).where(runs.c.id.in_(run_ids)).values(status=RunStatus.CANCELLED.value))
-
-
-def _create(conn: Connection) -> None:
-    metadata.create_all(conn)
 
 
 def _hold(app: FastAPI, method: str, answer: httpx.Response) -> None:

@@ -7,7 +7,11 @@ import sys
 from pathlib import Path
 
 import anyio
+import pytest
 from tests.api.conftest import Api
+
+# The document of a whole application takes a second to make.
+pytestmark = pytest.mark.slow
 
 # What this test answers for; the operations on runs and messages are their own tests'.
 MINE = ("agents", "blocks", "models", "health", "ready", "admin")

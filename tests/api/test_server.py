@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from fastapi.routing import APIRoute
 from tests.api.conftest import Api, Serving
 
@@ -35,6 +36,7 @@ async def test_who_only_works_tells_how_it_is_and_nothing_else(serving: Serving)
             assert (await worker.client.get(path)).status_code == 404, path
 
 
+@pytest.mark.slow
 async def test_who_only_serves_has_the_whole_api(serving: Serving, api: Api) -> None:
     async with serving(role="api") as other:
         assert {route.path for route in other.app.routes if isinstance(route, APIRoute)} == {

@@ -35,6 +35,7 @@ def test_what_cannot_be_understood_ends_with_2(
     assert "usage: runstead" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_openapi_writes_the_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """To a file or to standard output, the same."""
     assert main(["openapi", "--out", str(tmp_path / "api.json")]) == 0

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.events.bench import encode
 from tests.store.rows import NOW, agent
+from tests.template import put_database
 
 from runstead.clock import ManualClock
 from runstead.domain.actor import User
@@ -26,7 +27,6 @@ from runstead.store import actors, agents
 from runstead.store import commit as commits
 from runstead.store.commit import Claim
 from runstead.store.database import Database
-from runstead.store.migrate import migrate
 from runstead.store.postgres import PostgresDatabase
 from runstead.store.sqlite import SqliteDatabase
 
@@ -77,8 +77,7 @@ async def stores(url: str) -> AsyncGenerator[Stores]:
     """Two stores over a database, whose tables are made where they are not there."""
     databases: list[Database]
     if url.startswith("sqlite"):
-        migrate(url)
-        databases = [SqliteDatabase(Path(url.removeprefix("sqlite:///")))] * 2
+        databases = [SqliteDatabase(put_database(Path(url.removeprefix("sqlite:///"))))] * 2
     else:
         databases = [PostgresDatabase(url, pool_size=8), PostgresDatabase(url, pool_size=8)]
     clock, ids = ManualClock(), CountingIds()

@@ -112,6 +112,7 @@ def test_a_file_is_of_its_kind(block: Block, tmp_path: Path) -> None:
     _PARSED[block.language](block.code, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_manual_s_examples_can_be_typed(tmp_path: Path) -> None:
     """A shell reads them as it would for a person, and the grammar takes what `runstead` is given."""
     examples = "".join(

@@ -71,6 +71,7 @@ async def test_a_delivery_that_comes_twice_does_no_harm(tmp_path: Path, place: P
         assert 1 == len(gateway.requests)
 
 
+@pytest.mark.slow
 async def test_a_long_run_keeps_its_lease(tmp_path: Path, place: Place) -> None:
     """A run that takes longer than a lease is not taken from a living owner."""
     more = asyncio.Event()

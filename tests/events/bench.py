@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.template import put_database
+
 from runstead.clock import ManualClock
 from runstead.domain.event import AssistantSaid, Head, RunEvent, Stopped, Used
 from runstead.domain.run import Run, RunStatus, RunType, StopReason
@@ -73,12 +75,13 @@ class LogBench:
     @classmethod
     async def open(cls, place: LogPlace) -> LogBench:
         """A bench whose data is at `place`."""
-        await asyncio.to_thread(migrate, place.url)
         clock, ids = ManualClock(), CountingIds()
         if place.url.startswith("sqlite"):
-            db: Database = SqliteDatabase(Path(place.url.removeprefix("sqlite:///")))
+            path = put_database(Path(place.url.removeprefix("sqlite:///")))
+            db: Database = SqliteDatabase(path)
             made = cls(db, EmbeddedLog(db, encode), clock, ids)
         else:
+            await asyncio.to_thread(migrate, place.url)
             db = PostgresDatabase(place.url, pool_size=4)
             hot = HotStreams(place.redis_url) if place.redis_url else None
             made = cls(db, SharedLog(db, encode, hot), clock, ids, hot)

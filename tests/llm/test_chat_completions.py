@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 from tests.provider_server import Answer, ProviderServer
 
 from runstead.clock import SystemClock
@@ -17,6 +18,7 @@ from runstead.settings import ProviderSettings, Secret, Settings
 HEAVY = ("pydantic_ai", "openai", "anthropic", "httpx", "httpx2", "aiohttp")
 
 
+@pytest.mark.slow
 def test_the_direct_way_loads_no_library_of_models_and_no_general_http_client() -> None:
     code = (
         "import sys, runstead.llm.gateway, runstead.llm.chat_completions;"

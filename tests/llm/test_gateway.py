@@ -47,6 +47,7 @@ def test_both_names_of_a_compatible_server_mean_it() -> None:
     assert here.model("anthropic/claude") is None
 
 
+@pytest.mark.slow
 def test_importing_the_gateway_loads_no_providers_library() -> None:
     code = f"import sys, runstead.llm.gateway; print([m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
 from tests.provider_server import ProviderServer
 from tests.store.rows import NOW
+from tests.template import put_database
 
 from runstead.clock import SystemClock
 from runstead.domain.message import Message, Role, TextPart
@@ -21,7 +21,6 @@ from runstead.llm.own_providers import KEY_NAME, OwnProviders
 from runstead.llm.types import ModelRequest, TextDelta
 from runstead.settings import Settings
 from runstead.store import actors, providers
-from runstead.store.schema import metadata
 from runstead.store.sqlite import SqliteDatabase
 from runstead.store.vault import Vault
 from runstead.tools.inward import Inward
@@ -38,7 +37,7 @@ class Bench:
 
     def __init__(self, folder: Path, allowed: str = "127.0.0.1") -> None:
         settings = Settings(data_dir=folder, model_retries=0)
-        self.db = SqliteDatabase(folder / "own.db")
+        self.db = SqliteDatabase(put_database(folder / "own.db"))
         self.vault = Vault(settings)
         self.own = OwnProviders(self.db, self.vault, Inward(allowed, self._closed).reach)
         self.gateway = ProviderGateway(settings, SystemClock(), ids=CountingIds(), own=self.own)
@@ -65,15 +64,10 @@ class Bench:
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     """A gateway whose actors may bring providers on this machine."""
     made = Bench(tmp_path)
-    await made.db.write(_create)
+    await made.db.write(actors.ensure_defaults, NOW)
     yield made
     await made.gateway.close()
     await made.db.close()
-
-
-def _create(conn: Connection) -> None:
-    metadata.create_all(conn)
-    actors.ensure_defaults(conn, NOW)
 
 
 @pytest.mark.parametrize("kind", TYPES)

@@ -79,6 +79,7 @@ async def test_an_actors_tool_is_called_in_a_run(tmp_path: Path) -> None:
         assert {"n": {"type": "integer", "description": "a number"}} == told.parameters["properties"]
 
 
+@pytest.mark.slow
 async def test_a_cancelled_run_kills_what_it_called(tmp_path: Path) -> None:
     """Both calls are under way when the run is cancelled: their processes end, and each has its return."""
     gateway = ScriptedGateway([calls(("hang", '{"n": 1}'), ("hang", '{"n": 2}'))])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 from tests.store.rows import NOW
+from tests.template import put_database
 from tests.world import wait_for
 
 from runstead.clock import ManualClock
@@ -21,7 +22,6 @@ from runstead.memory.archival import ArchivalMemory
 from runstead.memory.embedder import BATCH_MAX, TEXT_CHARS_MAX
 from runstead.memory.embedding import CLAIM, CUT_CHARS, PAUSE_MAX_S, REFUSED_FOR, Embedding
 from runstead.store import actors, archives, passages, vectors
-from runstead.store.schema import metadata
 from runstead.store.sqlite import SqliteDatabase
 
 ARCHIVE = ArchiveId("archive-1")
@@ -55,10 +55,9 @@ class ToldEmbedder:
 @pytest.fixture
 async def db(tmp_path: Path) -> AsyncGenerator[SqliteDatabase]:
     """A store with an empty archive."""
-    made = SqliteDatabase(tmp_path / "memory.db")
+    made = SqliteDatabase(put_database(tmp_path / "memory.db"))
 
     def fill(conn: Connection) -> None:
-        metadata.create_all(conn)
         actors.ensure_defaults(conn, NOW)
         archives.insert_archive(conn, Archive(ARCHIVE, DEFAULT_USER, "notes", NOW, NOW, embedding=MODEL))
 

@@ -140,6 +140,7 @@ async def test_a_message_may_interrupt(tmp_path: Path) -> None:
         assert (await w.run(run["id"])).asks is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("approve", [True, False])
 async def test_a_cancelled_answer_leaves_no_question(tmp_path: Path, approve: bool) -> None:
     """The run that brings the answer is cancelled before it begins: the calls are closed by its end."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, create_engine, event
+from tests.template import load_database
 
 from runstead.clock import ManualClock
 from runstead.domain.agent import Agent, Block
 from runstead.ids import DEFAULT_USER, AgentId, BlockId
 from runstead.store import actors
 from runstead.store.distance import teach
-from runstead.store.schema import metadata
 
 NOW = ManualClock().now()
 
@@ -24,7 +25,7 @@ def fresh_connection() -> Generator[Connection]:
     engine = create_engine("sqlite://")
     event.listen(engine, "connect", _with_foreign_keys)
     with engine.connect() as conn:
-        metadata.create_all(conn)
+        load_database(cast("sqlite3.Connection", conn.connection.driver_connection))
         actors.ensure_defaults(conn, NOW)
         yield conn
     engine.dispose()

@@ -24,6 +24,7 @@ def _ids(conn: Connection, **page: object) -> list[str]:
     return [each.id for each in found]
 
 
+@pytest.mark.slow
 @given(moments=st.lists(st.integers(0, 3), max_size=12), limit=st.integers(1, 5), ascending=st.booleans())
 def test_walking_by_cursor_gives_every_item_once(moments: list[int], limit: int, ascending: bool) -> None:
     with fresh_connection() as conn:

@@ -17,9 +17,9 @@ from runstead.telemetry.logs import HIDDEN, Hiding, configure, log
 def as_it_was() -> Iterator[None]:
     """Configuration is the process's: leave it as it was."""
     root = logging.getLogger()
-    before = list(root.handlers)
+    before, config = list(root.handlers), structlog.get_config()
     yield
-    structlog.reset_defaults()
+    structlog.configure(**config)
     root.handlers = before
 
 

@@ -189,6 +189,7 @@ async def test_failures_are_errors_by_their_type(tmp_path: Path, collector: Coll
     assert b"canary" not in b"".join(collector.raw)
 
 
+@pytest.mark.slow
 async def test_a_collector_that_is_away_hinders_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import orjson
 import pytest
 from sqlalchemy import Connection
 from tests.store.rows import NOW, agent
+from tests.template import put_database
 from tests.world import world
 
 from runstead.domain.message import ToolCall
@@ -18,7 +19,6 @@ from runstead.llm.scripted import Cue, ScriptedGateway, calls, says
 from runstead.llm.types import CallDelta, ModelRequest
 from runstead.memory.archival import ArchivalMemory
 from runstead.store import actors, agents
-from runstead.store.schema import metadata
 from runstead.store.sqlite import SqliteDatabase
 from runstead.tools.builtin.archival import archival_tools
 from runstead.tools.registry import Toolbox, ToolContext
@@ -29,10 +29,9 @@ AGENT = agent(tools=("archival_memory_insert", "archival_memory_search"))
 @pytest.fixture
 async def db(tmp_path: Path) -> AsyncGenerator[SqliteDatabase]:
     """A store with an agent."""
-    made = SqliteDatabase(tmp_path / "tools.db")
+    made = SqliteDatabase(put_database(tmp_path / "tools.db"))
 
     def fill(conn: Connection) -> None:
-        metadata.create_all(conn)
         actors.ensure_defaults(conn, NOW)
         agents.insert_agent(conn, AGENT)
 

@@ -85,6 +85,7 @@ async def test_an_agent_greps_and_opens_a_file(tmp_path: Path) -> None:
         assert "tea.txt" in str((await w.get(f"/v1/agents/{agent}"))["memory"]["file_blocks"])
 
 
+@pytest.mark.slow
 async def test_files_are_searched(tmp_path: Path) -> None:
     """By words, by patterns with what stands around, in some files, page by page."""
     async with reading(tmp_path, ScriptedGateway()) as (w, agent, folder):

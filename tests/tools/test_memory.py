@@ -8,6 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 from sqlalchemy import Connection
+from tests.template import put_database
 
 from runstead.clock import ManualClock
 from runstead.domain.agent import Agent, Block
@@ -15,7 +16,6 @@ from runstead.domain.message import ToolCall
 from runstead.domain.tool import ToolOutcome
 from runstead.ids import DEFAULT_USER, AgentId, BlockId, RunId
 from runstead.store import actors, blocks
-from runstead.store.migrate import migrate
 from runstead.store.sqlite import SqliteDatabase
 from runstead.tools.builtin.conversation import CONVERSATION_TOOLS
 from runstead.tools.builtin.memory import MEMORY_TOOLS
@@ -50,8 +50,7 @@ class Bench:
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     """Tools over an empty store."""
-    migrate(f"sqlite:///{tmp_path / 'runstead.db'}")
-    db = SqliteDatabase(tmp_path / "runstead.db")
+    db = SqliteDatabase(put_database(tmp_path / "runstead.db"))
     yield Bench(db)
     await db.close()
 

@@ -12,6 +12,9 @@ from runstead.errors import Invalid
 from runstead.settings import Settings, from_environment
 from runstead.tools.sandbox import FenceKind, Job, Sandbox, SandboxUnavailable
 
+# Each starts processes.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Sandbox:

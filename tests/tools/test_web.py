@@ -97,6 +97,7 @@ async def call(settings: Settings, name: str, **arguments: object) -> ToolOutcom
     return await toolbox.run(ToolCall("call-1", name, json.dumps(arguments)), context)
 
 
+@pytest.mark.slow
 async def test_pages_are_read_as_text() -> None:
     """No markup, no script; redirects are followed, text is text, what is long is cut."""
     with serving() as url:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 from tests.world import World, wait_for, wait_until, world
 
 from runstead.clock import ManualClock
@@ -21,6 +22,9 @@ from runstead.llm.scripted import ScriptedGateway, says
 from runstead.settings import Secret, Settings
 from runstead.tools.inward import CALLBACKS, Inward
 from runstead.webhooks.deliver import Callbacks
+
+# Each is a whole server and a listener.
+pytestmark = pytest.mark.slow
 
 
 @dataclass

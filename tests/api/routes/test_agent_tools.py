@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from sqlalchemy import Connection, text
 from tests.api.conftest import Api
 from tests.api.routes.test_tools import UNKNOWN, made, source_of
@@ -86,6 +87,7 @@ async def test_a_renamed_tool_stays_and_a_deleted_one_goes(api: Api) -> None:
     assert (names(gone), gone["tool_rules"]) == (["run_code"], [])
 
 
+@pytest.mark.slow
 async def test_a_call_is_made_without_a_model(api: Api) -> None:
     await made(api)
     blocks = [{"label": "human", "value": "old"}]
@@ -103,6 +105,7 @@ async def test_a_call_is_made_without_a_model(api: Api) -> None:
     await api.json("POST", f"{path}/run_code/run", 404, json={"args": {}})
 
 
+@pytest.mark.slow
 async def test_secrets_reach_tools_and_nobody_else(api: Api) -> None:
     source = 'def peek() -> str:\n    """Peek."""\n    import os\n    return ",".join(os.environ.get(n, "-") for n in "AB")'
     await api.json("POST", "/v1/tools/", json={"source_code": source})

@@ -179,6 +179,7 @@ async def test_a_file_may_be_called_otherwise(api: Api) -> None:
     await upload(api, made["id"], "a.txt", "alpha", 422, "?duplicate_handling=guess")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "body", "says"),
     [

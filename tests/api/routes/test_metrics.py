@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import orjson
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.api.conftest import Serving
 from tests.runs.line import Held, held, saying, sent
@@ -193,6 +194,7 @@ async def test_open_metrics_are_told_to_who_asks_for_them(tmp_path: Path) -> Non
         assert answer.text.endswith("# EOF\n")
 
 
+@pytest.mark.slow
 def test_the_library_is_not_loaded_before_the_first_scrape() -> None:
     """A server's start does not pay for it."""
     told = "import sys, runstead.app; sys.exit('prometheus_client' in sys.modules)"

@@ -178,6 +178,7 @@ async def test_a_schema_is_told_without_a_tool(api: Api) -> None:
     assert await api.json("GET", "/v1/tools/count?tool_types=custom") == 0
 
 
+@pytest.mark.slow
 async def test_a_source_is_run_once(api: Api) -> None:
     body = {
         "source_code": source_of("roll", 'import os; print("hi"); return f"{sides} {os.environ[\'KEY\']}"'),
@@ -200,6 +201,7 @@ async def test_a_source_is_run_once(api: Api) -> None:
     assert "/work" not in failed["tool_return"] + failed["stderr"][0]
 
 
+@pytest.mark.slow
 async def test_classes_of_the_source_are_arguments_too(api: Api) -> None:
     code = '''
 from enum import Enum
