@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import httpx2
 
-from runstead.errors import ModelError
-from runstead.llm.provider import CONNECT_S_MAX, READ_S_MAX, Reach
+from runstead.llm.provider import CONNECT_S_MAX, READ_S_MAX
+from runstead.outward.addresses import Reach, Refused
 
 CONNECTIONS_MAX = 1000
 _PORTS = {"http": 80, "https": 443}
@@ -27,8 +27,8 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         host, port = request.url.host, request.url.port or _PORTS.get(request.url.scheme, 0)
         try:
             addresses = await self._reach(host, port)
-        except ModelError as refused:
-            raise httpx2.ConnectError(refused.detail, request=request) from None
+        except Refused as why:
+            raise httpx2.ConnectError(str(why), request=request) from None
         request.extensions = {**request.extensions, "sni_hostname": host}
         failure = httpx2.ConnectError("it has no address", request=request)
         for address in addresses:

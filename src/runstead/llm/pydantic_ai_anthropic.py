@@ -12,7 +12,7 @@ from pydantic_ai.providers.anthropic import AnthropicProvider
 
 from runstead.ids import Ids
 from runstead.llm.guarded_client import guarded_client
-from runstead.llm.provider import CONNECT_S_MAX, READ_S_MAX, Reach
+from runstead.llm.provider import CONNECT_S_MAX, READ_S_MAX
 from runstead.llm.pydantic_ai_models import (
     Library,
     LibraryProvider,
@@ -20,6 +20,7 @@ from runstead.llm.pydantic_ai_models import (
     thinking_of,
 )
 from runstead.llm.types import ModelRequest
+from runstead.outward.addresses import Reach
 from runstead.settings import ProviderSettings
 
 THINKING_TOKENS_MIN = 1024

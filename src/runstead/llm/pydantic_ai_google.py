@@ -18,7 +18,7 @@ from pydantic_ai.providers.google import GoogleProvider
 
 from runstead.ids import Ids
 from runstead.llm.guarded_client import GuardedTransport
-from runstead.llm.provider import CONNECT_S_MAX, READ_S_MAX, Reach
+from runstead.llm.provider import CONNECT_S_MAX, READ_S_MAX
 from runstead.llm.pydantic_ai_models import (
     Library,
     LibraryProvider,
@@ -26,6 +26,7 @@ from runstead.llm.pydantic_ai_models import (
     thinking_of,
 )
 from runstead.llm.types import Delta, ModelRequest
+from runstead.outward.addresses import Reach
 from runstead.settings import ProviderSettings
 
 CONNECTIONS_MAX = 1000

@@ -11,7 +11,7 @@ from pydantic_ai.providers.openai import OpenAIProvider
 
 from runstead.ids import Ids
 from runstead.llm.guarded_client import guarded_client
-from runstead.llm.provider import CONNECT_S_MAX, READ_S_MAX, Reach
+from runstead.llm.provider import CONNECT_S_MAX, READ_S_MAX
 from runstead.llm.pydantic_ai_models import (
     Library,
     LibraryProvider,
@@ -19,6 +19,7 @@ from runstead.llm.pydantic_ai_models import (
     thinking_of,
 )
 from runstead.llm.types import ModelRequest
+from runstead.outward.addresses import Reach
 from runstead.settings import ProviderSettings
 
 

@@ -19,12 +19,12 @@ from sqlalchemy import Connection
 
 from runstead.clock import Clock
 from runstead.domain.run import Run
+from runstead.outward.inward import Inward
 from runstead.settings import Settings
 from runstead.store import outbox, runs
 from runstead.store.database import Database
 from runstead.telemetry import log
 from runstead.telemetry.chore import for_ever
-from runstead.tools.inward import Inward
 from runstead.webhooks.signature import headers, key_of
 
 if TYPE_CHECKING:

@@ -11,11 +11,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from runstead.domain.tool import ToolOutcome, ToolSpec
+from runstead.outward.addresses import Refused, joined, target_of
+from runstead.outward.inward import EVERYWHERE, Inward
 from runstead.settings import SearchSettings, Settings
 from runstead.store.database import Database
 from runstead.tools.reader import DocumentReader, Unreadable
 from runstead.tools.registry import Arguments, BuiltinTool, ToolContext, ToolFailure, text_argument
-from runstead.tools.ssrf import Refused, joined, target_of
 
 if TYPE_CHECKING:
     from httpx import AsyncClient, Response
@@ -70,7 +71,7 @@ class Web:
     def __init__(self, settings: Settings, reader: DocumentReader) -> None:
         self._reader = reader
         self._search_by = settings.search
-        self._private = settings.fetch_private
+        self._inward = Inward(EVERYWHERE if settings.fetch_private else "", "RUNSTEAD_FETCH_PRIVATE")
 
     @property
     def tools(self) -> tuple[BuiltinTool, ...]:
@@ -104,7 +105,7 @@ class Web:
         client: AsyncClient
         async with httpx.AsyncClient(timeout=PAGE_S, follow_redirects=False, trust_env=False) as client:
             for _ in range(REDIRECTS_MAX + 1):
-                target = await target_of(url, private=self._private)
+                target = await target_of(url, self._inward.reach)
                 request = client.build_request(
                     "GET",
                     target.url,

@@ -12,9 +12,8 @@ from collections.abc import AsyncIterator
 import httpx2
 import orjson
 
-from runstead.settings import Settings
-from runstead.tools.mcp.permission import target
-from runstead.tools.ssrf import Refused
+from runstead.outward.addresses import Refused
+from runstead.tools.mcp.permission import Permission
 
 ANSWER_BYTES_MAX = 8 * 1024 * 1024
 CONNECTIONS_MAX = 32  # of one server
@@ -54,15 +53,15 @@ class Limited(httpx2.AsyncByteStream):
 class Guard(httpx2.AsyncBaseTransport):
     """A transport that asks allowed addresses only."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, permission: Permission) -> None:
+        self._permission = permission
         limits = httpx2.Limits(max_connections=CONNECTIONS_MAX)
         self._inner = httpx2.AsyncHTTPTransport(limits=limits, trust_env=False)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """The answer of the checked address, or one of ours that says why there is none."""
         try:
-            to = await target(str(request.url), self._settings)
+            to = await self._permission.target(str(request.url))
         except Refused as why:
             return _failed(REFUSED, f"its address is not asked: {why}")
         headers = [(name, value) for name, value in request.headers.raw if name.lower() not in _OURS]
@@ -111,13 +110,14 @@ def _failed(code: int, why: str) -> httpx2.Response:
     )
 
 
-def guarded_client(settings: Settings, headers: dict[str, str]) -> httpx2.AsyncClient:
+def guarded_client(permission: Permission, headers: dict[str, str]) -> httpx2.AsyncClient:
     """A client for one server."""
+    settings = permission.settings
     wait = settings.mcp_connect_timeout_s
     # A call's own limit ends it before, and so does idleness.
     silence = max(settings.mcp_call_timeout_s, settings.mcp_idle_s) + wait
     return httpx2.AsyncClient(
-        transport=Guard(settings),
+        transport=Guard(permission),
         headers=headers,
         timeout=httpx2.Timeout(wait, read=silence),
         follow_redirects=False,

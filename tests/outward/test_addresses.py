@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from runstead.tools.ssrf import Refused, joined, public, target_of
+from runstead.outward.addresses import Refused, addresses_of, joined, public, target_of
+from runstead.outward.inward import PROVIDERS, Inward
 
 
 @pytest.mark.parametrize(
@@ -67,15 +68,15 @@ def test_only_public_addresses(address: str, asked: bool) -> None:
 async def test_what_is_refused(url: str) -> None:
     """However it is written."""
     with pytest.raises(Refused):
-        await target_of(url)
+        await target_of(url, Inward("", PROVIDERS).reach)
 
 
 async def test_where_a_url_leads() -> None:
     """The address stands in the place of the name, which the server is told beside it."""
-    target = await target_of("https://8.8.8.8/a/b?c=d#e")
+    target = await target_of("https://8.8.8.8/a/b?c=d#e", Inward("", PROVIDERS).reach)
     assert target.url == "https://8.8.8.8:443/a/b?c=d"
     assert (target.host, target.host_header) == ("8.8.8.8", "8.8.8.8")
-    local = await target_of("http://localhost:8080", private=True)
+    local = await target_of("http://localhost:8080", addresses_of)
     assert local.host_header == "localhost:8080"
     assert local.path == "/"
     assert joined("https://a.example/x/y", "../z") == "https://a.example/z"

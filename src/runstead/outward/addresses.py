@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -18,10 +19,17 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _PORTS = {"http": 80, "https": 443}
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+# The addresses of a host and port, each one that may be connected to. Raises `Refused` where one may not be. What was looked
+# at is what is connected to: a name is not resolved a second time.
+Reach = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 class Refused(Exception):
     """This address is not asked; the text says why."""
+
+
+class NoAddress(Refused):
+    """The name has no address now."""
 
 
 class NotPublic(Refused):
@@ -51,14 +59,11 @@ class Target:
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
 
-async def target_of(url: str, *, private: bool = False) -> Target:
-    """Where a URL leads. Raises `Refused`; `private` lets addresses through that are not public."""
+async def target_of(url: str, reach: Reach) -> Target:
+    """Where a URL leads. Raises `Refused`, also where it is not where `reach` allows it to be."""
     parts = _parts(url)
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
-    addresses = await addresses_of(host, port)
-    for address in addresses:
-        if not private and not public(address):
-            raise NotPublic(f"{host!r} is not on the public internet; only public addresses are asked.")
+    addresses = await reach(host, port)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(parts.scheme, host, port, addresses[0], path)
 
@@ -69,10 +74,10 @@ async def addresses_of(host: str, port: int) -> list[str]:
         async with asyncio.timeout(RESOLVE_S):
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, TimeoutError, UnicodeError):
-        raise Refused(f"the name {host!r} cannot be resolved.") from None
+        raise NoAddress(f"the name {host!r} cannot be resolved.") from None
     addresses = list(dict.fromkeys(str(each[4][0]).partition("%")[0] for each in found))
     if not addresses:
-        raise Refused(f"the name {host!r} has no address.")
+        raise NoAddress(f"the name {host!r} has no address.")
     return addresses
 
 
