@@ -1,7 +1,6 @@
-"""Which addresses a model may make this server ask: public ones. What is inside of its own network is not told to anybody.
+"""What a URL names and which addresses a name has, and which of those are of the public internet.
 
-A name is resolved once, every address that it has is looked at, and one of those is connected to: what is checked is what is
-asked. Each redirect is a new question.
+What is inside of this server's own network is not told to anybody, unless its operator says so: that is `inward`'s.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 URL_CHARS_MAX = 4_000
@@ -34,38 +32,6 @@ class NoAddress(Refused):
 
 class NotPublic(Refused):
     """The address is not one of the public internet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where to connect, and what to ask there. `host` is the name that the certificate must have."""
-
-    scheme: str
-    host: str
-    port: int
-    address: str
-    path: str
-
-    @property
-    def url(self) -> str:
-        """The URL with the address that was checked in the place of the name."""
-        address = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{self.scheme}://{address}:{self.port}{self.path}"
-
-    @property
-    def host_header(self) -> str:
-        """The name as the server that is asked expects it."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
-
-
-async def target_of(url: str, reach: Reach) -> Target:
-    """Where a URL leads. Raises `Refused`, also where it is not where `reach` allows it to be."""
-    parts = _parts(url)
-    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
-    addresses = await reach(host, port)
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(parts.scheme, host, port, addresses[0], path)
 
 
 async def addresses_of(host: str, port: int) -> list[str]:

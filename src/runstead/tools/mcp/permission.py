@@ -11,7 +11,7 @@ import shutil
 
 from runstead.domain.mcp_server import McpSecrets, McpServer
 from runstead.errors import Forbidden, Invalid
-from runstead.outward.addresses import NoAddress, NotPublic, Refused, Target, target_of
+from runstead.outward.addresses import NoAddress, NotPublic, Refused, host_and_port
 from runstead.outward.inward import MCP_SERVERS, Inward
 from runstead.settings import Settings
 
@@ -27,7 +27,7 @@ class Permission:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._inward = Inward(settings.mcp_allow_hosts, MCP_SERVERS)
+        self.reach = Inward(settings.mcp_allow_hosts, MCP_SERVERS).reach
 
     async def check(self, server: McpServer, secrets: McpSecrets) -> None:
         """Raises `Forbidden` or `Invalid`, naming the setting that would let the server be used.
@@ -38,7 +38,7 @@ class Permission:
             self.program(server, secrets)
             return
         try:
-            await self.target(server.url)
+            await self.reach(*host_and_port(server.url))
         except NotPublic as why:
             raise Forbidden(f"This MCP server may not be asked: {why}") from None
         except NoAddress:
@@ -68,7 +68,3 @@ class Permission:
         if found is None:
             raise Invalid(f"There is no program {server.command[:200]!r} on this server.")
         return [found, *server.arguments]
-
-    async def target(self, url: str) -> Target:
-        """Where a URL leads. Raises `Refused`."""
-        return await target_of(url, self._inward.reach)
