@@ -31,6 +31,7 @@ from runstead.store import events as rows
 from runstead.store.commit import RESERVED_AHEAD, Claim
 from runstead.store.database import Database
 from runstead.telemetry import Meter, log
+from runstead.telemetry.chore import every
 
 if TYPE_CHECKING:
     from runstead.events.hot import HotStreams
@@ -141,12 +142,15 @@ class SharedLog(StoredLog):
     async def run(self) -> None:
         """Write what is emitted, follow the runs of others, look after Redis."""
         hot = self._hot
-        chores: list[Callable[[], Awaitable[None]]] = [self._follower.run, self._flush_for_ever]
+        chores: dict[str, Callable[[], Awaitable[None]]] = {
+            "follow runs": self._follower.run,
+            "keep events": self._flush_for_ever,
+        }
         if hot is not None:
-            chores += [hot.run, partial(self._reserve_for_ever, hot)]
+            chores |= {"look after redis": hot.run, "reserve numbers": partial(self._reserve_for_ever, hot)}
         async with asyncio.TaskGroup() as group:
-            for chore in chores:
-                group.create_task(_always(chore))
+            for name, chore in chores.items():
+                group.create_task(every(SPILL_EVERY_S, _log, name, chore))
 
     async def journal(self, claim: Claim) -> SharedJournal:
         """The pen for a run that was just claimed, with what its owners before left in Redis or lost with it."""
@@ -407,16 +411,6 @@ class SharedLog(StoredLog):
                 pen.keep(stored_seq=entries[-1].seq)
                 pen.trim(pen.stored_seq)
                 pen.opened = False  # what Redis has of it is no longer whole
-
-
-async def _always(chore: Callable[[], Awaitable[None]]) -> None:
-    """Do a chore for ever: what nobody foresaw ends neither the others nor the server."""
-    while True:
-        try:
-            await chore()
-        except Exception as error:  # noqa: BLE001 - the store and its readers go on; the chore begins again
-            _log.error("a chore of the log broke", exc_info=error)
-        await asyncio.sleep(SPILL_EVERY_S)
 
 
 def _reserve_all(
