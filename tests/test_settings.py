@@ -102,15 +102,10 @@ def test_roles_and_processes_are_for_those_who_share_a_postgres() -> None:
     assert (api.port, api.works, api.serves) == (8283, False, True)
 
 
-def test_mcp_servers_are_allowed_by_lists() -> None:
-    """Command lines by words, hosts by letters' case aside; what cannot be read is told."""
-    given = {
-        "RUNSTEAD_MCP_STDIO_COMMANDS": "npx, 'a b' c",
-        "RUNSTEAD_MCP_ALLOW_HOSTS": "Tools.internal, ,x:9",
-    }
-    settings = from_environment(given)
+def test_programs_are_allowed_by_a_list() -> None:
+    """Command lines by words; what cannot be read is told."""
+    settings = from_environment({"RUNSTEAD_MCP_STDIO_COMMANDS": "npx, 'a b' c"})
     assert settings.mcp_commands == (("npx",), ("a b", "c"))
-    assert settings.mcp_inward_hosts == {"tools.internal", "x:9"}
     assert from_environment({}).mcp_commands == ()
     with pytest.raises(Invalid, match="RUNSTEAD_MCP_STDIO_COMMANDS"):
         from_environment({"RUNSTEAD_MCP_STDIO_COMMANDS": "'unclosed"})

@@ -26,7 +26,7 @@ HOMES = {
     r"\b(INSERT INTO|DELETE FROM|BEGIN IMMEDIATE|PRAGMA)\b": ("store/", "events/embedded.py"),
     r"\b(db|conn|connection|raw)\.(begin|commit|rollback)\(\)": ("store/",),
     r"status=RunStatus\.": ("domain/run_machine.py", "runs/admit.py", "store/runs.py"),
-    r"\bimport (httpx|h11|httpcore)\b": ("cli/", "llm/", "webhooks/"),
+    r"\bimport (httpx2?|h11|httpcore2?)\b": ("cli/", "llm/", "outward/", "tools/mcp/"),
     r"\bimport (subprocess|multiprocessing)\b": ("tools/", "cli/"),
     r"\b(?:api\.openai\.com|api\.anthropic\.com|generativelanguage)\b": ("settings.py", "llm/"),
     r"\bos\._exit\b|\bsys\.exit\b": ("__main__.py", "cli/"),

@@ -59,7 +59,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "sandbox_calls_max": "Calls in the sandbox at a time; others wait.",
         "sandbox_python": "Another interpreter for user code; empty is the server's own.",
         "mcp_stdio_commands": "Command lines that may be run as MCP servers, commas between them ([MCP](mcp.md)).",
-        "mcp_allow_hosts": "Inward hosts, with a port or without, where MCP servers may be.",
+        "mcp_allow_hosts": "Inward places where MCP servers may be ([MCP](mcp.md)).",
         "mcp_connect_timeout_s": "What connecting to an MCP server may take.",
         "mcp_call_timeout_s": "What a call of an MCP server's tool may take.",
         "mcp_idle_s": "After so long without a call a connection is closed.",

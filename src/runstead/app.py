@@ -45,6 +45,7 @@ from runstead.llm.own_providers import OwnProviders
 from runstead.llm.types import Gateway
 from runstead.loop.loop import AgentLoop
 from runstead.memory.embedding import Embedding
+from runstead.outward.inward import CALLBACKS, PROVIDERS, Inward
 from runstead.retention import Retention
 from runstead.runs.admit import Admission
 from runstead.runs.cancel import Cancellation
@@ -61,7 +62,6 @@ from runstead.store.sqlite import SqliteDatabase
 from runstead.telemetry import Meter, configure, log
 from runstead.telemetry.family import Family
 from runstead.telemetry.without_sdk import load_without_sdk
-from runstead.tools.inward import CALLBACKS, Inward
 from runstead.tools.workshop import Workshop, open_workshop
 from runstead.ui.pages import Pages
 from runstead.webhooks.deliver import Callbacks
@@ -201,7 +201,7 @@ def _acting(
     patient = PatientDatabase(ground.db)
     embedder = ProviderEmbedder(settings)
     workshop = open_workshop(settings, patient, embedder, tracing.tools(CountedTools(meter, clock)))
-    inward = Inward(settings.provider_allow_hosts, open_here(settings, ground.db))
+    inward = Inward(settings.provider_allow_hosts, PROVIDERS, open_here(settings, ground.db))
     brought = OwnProviders(patient, workshop.vault, inward.reach)
     gateway = gateway or ProviderGateway(settings, clock, own=brought)
     asked = tracing.gateway(gateway, clock)
@@ -221,7 +221,7 @@ def _clock(settings: Settings) -> Clock:
 
 def _callback_places(settings: Settings, db: Database) -> Inward:
     """Where callbacks may be posted."""
-    return Inward(settings.callback_allow_hosts, open_here(settings, db), CALLBACKS)
+    return Inward(settings.callback_allow_hosts, CALLBACKS, open_here(settings, db))
 
 
 def _family(settings: Settings, meter: Meter, clock: Clock) -> Family | None:

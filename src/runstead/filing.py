@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 from runstead.clock import Clock
 from runstead.domain.archive import Passage, PieceOf
@@ -22,7 +23,7 @@ from runstead.store.database import Database
 from runstead.store.files import DueFile
 from runstead.store.folders import archive_in
 from runstead.telemetry import log
-from runstead.telemetry.chore import for_ever
+from runstead.telemetry.chore import came, for_ever
 from runstead.tools.reader import READ_S, DocumentReader, Unreadable
 
 POLL_S = 1.0
@@ -52,7 +53,7 @@ class Filing:
 
     async def run(self) -> None:
         """Read for ever."""
-        await for_ever(_log, "files", self.read_due, self._pause)
+        await for_ever(_log, "files", self.read_due, partial(came, self._came, POLL_S))
 
     async def read_due(self) -> bool:
         """Try some of what is due once. Whether there was something."""
@@ -60,13 +61,6 @@ class Filing:
         due = await self._db.read(files.due, self._clock.now(), FILES_AT_ONCE)
         await asyncio.gather(*(self._take(each) for each in due))
         return bool(due)
-
-    async def _pause(self) -> None:
-        try:
-            async with asyncio.timeout(POLL_S):
-                await self._came.wait()
-        except TimeoutError:
-            return
 
     async def _take(self, due: DueFile) -> None:
         now = self._clock.now()

@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from runstead.clock import Clock
 from runstead.events.log import EventLog
@@ -23,6 +24,7 @@ from runstead.store.codec import to_us
 from runstead.store.database import Database
 from runstead.store.events import Ended
 from runstead.telemetry import Meter, log
+from runstead.telemetry.chore import for_ever
 
 PASS_S_MAX = 5.0
 PAUSE_S = 1.0
@@ -73,14 +75,14 @@ class Retention:
 
     async def run(self) -> None:
         """Sweep now and then, for ever."""
-        while True:
-            pause_s = self._settings.sweep_s
-            try:
-                if (await self.sweep()).unfinished:
-                    pause_s = min(PAUSE_S, pause_s)
-            except Exception as error:  # noqa: BLE001 - the next sweep finds the same things
-                _log.error("sweep failed", exc_info=error)
-            await asyncio.sleep(pause_s)
+        await for_ever(_log, "retention", self._pass, partial(asyncio.sleep, self._settings.sweep_s))
+
+    async def _pass(self) -> bool:
+        """One pass. Whether there is more to do: then the next one begins after a moment."""
+        unfinished = (await self.sweep()).unfinished
+        if unfinished:
+            await asyncio.sleep(min(PAUSE_S, self._settings.sweep_s))
+        return unfinished
 
     async def sweep(self) -> Swept:
         """One pass of at most `PASS_S_MAX` seconds and the batch that is under way then. Gives what it deleted."""

@@ -182,11 +182,6 @@ class Settings:
         )
 
     @property
-    def mcp_inward_hosts(self) -> frozenset[str]:
-        """The hosts, with a port or without, at which MCP servers are asked also where their address is not public."""
-        return frozenset(each.strip().lower() for each in self.mcp_allow_hosts.split(",") if each.strip())
-
-    @property
     def on_loopback(self) -> bool:
         """Whether only this machine can reach the server."""
         return self.host in LOOPBACK

@@ -33,6 +33,7 @@ from runstead.filing import Filing
 from runstead.ids import CountingIds, RunId
 from runstead.llm.own_providers import OwnProviders
 from runstead.llm.types import Delta, EmbeddingInfo, ModelInfo, ModelRequest
+from runstead.outward.inward import PROVIDERS, Inward
 from runstead.runs.admit import Admission
 from runstead.runs.cancel import Cancellation
 from runstead.runs.feed import RunFeeds
@@ -40,7 +41,6 @@ from runstead.settings import ProviderSettings, Settings
 from runstead.store import actors
 from runstead.store.schema import runs
 from runstead.store.sqlite import SqliteDatabase
-from runstead.tools.inward import Inward
 from runstead.tools.workshop import open_workshop
 
 DEMO = ModelInfo("runstead/demo", "runstead", "demo", "demo", demo=True)
@@ -156,7 +156,7 @@ def serving(tmp_path: Path) -> Serving:
         )
         workshop = open_workshop(settings, db)
         feeds = RunFeeds(db, clock)
-        inward = Inward(settings.provider_allow_hosts, open_here(settings, db))
+        inward = Inward(settings.provider_allow_hosts, PROVIDERS, open_here(settings, db))
         own = OwnProviders(db, workshop.vault, inward.reach)
         parts = (settings, clock, ids, db, log, FixedGateway(), admission, cancellation, lifecycle)
         filing = Filing(db, workshop.reader, workshop.memory, clock)

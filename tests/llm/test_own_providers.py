@@ -19,11 +19,11 @@ from runstead.ids import DEFAULT_USER, AgentId, CountingIds, MessageId, Provider
 from runstead.llm.gateway import ProviderGateway
 from runstead.llm.own_providers import KEY_NAME, OwnProviders
 from runstead.llm.types import ModelRequest, TextDelta
+from runstead.outward.inward import PROVIDERS, Inward
 from runstead.settings import Settings
 from runstead.store import actors, providers
 from runstead.store.sqlite import SqliteDatabase
 from runstead.store.vault import Vault
-from runstead.tools.inward import Inward
 
 # The providers' libraries take their time to load.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -39,11 +39,8 @@ class Bench:
         settings = Settings(data_dir=folder, model_retries=0)
         self.db = SqliteDatabase(put_database(folder / "own.db"))
         self.vault = Vault(settings)
-        self.own = OwnProviders(self.db, self.vault, Inward(allowed, self._closed).reach)
+        self.own = OwnProviders(self.db, self.vault, Inward(allowed, PROVIDERS).reach)
         self.gateway = ProviderGateway(settings, SystemClock(), ids=CountingIds(), own=self.own)
-
-    async def _closed(self) -> bool:
-        return False
 
     async def bring(self, kind: str, base_url: str, key: str = KEY) -> None:
         """Bring a provider of the default user, called `mine`."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import pytest
 import structlog
 from structlog.testing import capture_logs
 
 from runstead.errors import Unavailable
-from runstead.telemetry.chore import for_ever
+from runstead.telemetry.chore import came, every, for_ever
 
 
 class Over(BaseException):
@@ -55,6 +56,38 @@ async def test_a_chore_can_be_cancelled() -> None:
     done, _ = await asyncio.wait([task], timeout=10)
     assert done == {task}
     assert task.cancelled()
+
+
+async def test_what_is_done_every_so_often_pauses_whatever_comes_of_it() -> None:
+    """A true answer too is followed by the pause; so is a failure, which is told by the chore's name."""
+    done: list[str] = []
+
+    async def once() -> bool:
+        done.append("once")
+        if len(done) == 2:
+            raise Unavailable("PostgreSQL is away.")
+        if len(done) == 3:
+            raise Over
+        return True
+
+    with capture_logs() as logs, pytest.raises(Over):
+        await every(0, structlog.get_logger(), "renew", once)
+    assert [(line["event"], line["chore"]) for line in logs] == [("chore waits", "renew")]
+
+    done.clear()
+    task = asyncio.create_task(every(3600, structlog.get_logger(), "renew", once))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert done == ["once"]
+    task.cancel()
+    await asyncio.wait([task], timeout=10)
+
+
+async def test_an_event_is_waited_for_so_long_and_no_longer() -> None:
+    event = asyncio.Event()
+    assert not await came(event, 0.001)
+    event.set()
+    assert await came(event, 60)
 
 
 def _away() -> bool:

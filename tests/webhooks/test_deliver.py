@@ -19,8 +19,8 @@ from runstead.clock import ManualClock
 from runstead.domain.run import Run
 from runstead.errors import ModelError, ModelErrorKind
 from runstead.llm.scripted import ScriptedGateway, says
+from runstead.outward.inward import CALLBACKS, Inward
 from runstead.settings import Secret, Settings
-from runstead.tools.inward import CALLBACKS, Inward
 from runstead.webhooks.deliver import Callbacks
 
 # Each is a whole server and a listener.
@@ -113,7 +113,7 @@ async def test_a_listener_that_fails_is_told_again(tmp_path: Path) -> None:
             async def render(_run: Run) -> bytes:
                 return b'{"again": true}'
 
-            later = Callbacks(settings, db, clock, render, Inward("127.0.0.1", _closed, CALLBACKS))
+            later = Callbacks(settings, db, clock, render, Inward("127.0.0.1", CALLBACKS))
             clock.advance((w.server.services.clock.now() - clock.now()).total_seconds())
             assert not await later.deliver_due()
             for _ in range(2):
@@ -126,10 +126,6 @@ async def test_a_listener_that_fails_is_told_again(tmp_path: Path) -> None:
             assert {run_id} == {headers["webhook-id"] for headers in listener.headers}
             assert 200 == (await w.run(run_id)).callback_status_code
             await later.close()
-
-
-async def _closed() -> bool:
-    return False
 
 
 async def test_a_callback_is_signed(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ port is open by then.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -27,6 +27,7 @@ from runstead.store import runs
 from runstead.store.agreed_clock import AgreedClock
 from runstead.store.database import Database
 from runstead.telemetry import log
+from runstead.telemetry.chore import every
 from runstead.telemetry.without_sdk import load_without_sdk
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ DELIVERIES_MAX = 10_000
 OWN_RUNS_FIRST = 50
 DELIVERY_S = 1.0
 QUEUE_RETRY_S = 1.0
+AGAIN_S = 0.5
 QUEUE_CLOSE_S = 3.0
 ASK_AGAIN_S = 0.5
 # After the store was away, owners renew what they have before anybody takes it from them.
@@ -89,13 +91,8 @@ class Engine:
             self._group = group
             queueing = group.create_task(self._queue_for_ever(docket))
             chores = [
-                group.create_task(self._every(0, self._deliver)),
-                group.create_task(self._every(self._settings.lease_s / RENEWALS_PER_LEASE, self._renew)),
-                group.create_task(self._every(FOLD_EVERY_S, self.owner.fold_ended)),
-                group.create_task(self._every(0, self._hear)),
+                group.create_task(every(seconds, _log, name, once)) for name, seconds, once in self._chores()
             ]
-            if self._settings.works:
-                chores.append(group.create_task(self._every(self._settings.reconcile_s, self.reconcile)))
             await self._stop.wait()
             left = await self.owner.drain(self._settings.drain_s)
             if left:
@@ -104,6 +101,15 @@ class Engine:
             queueing.cancel()
             await asyncio.wait({queueing}, timeout=QUEUE_CLOSE_S)
             await end({queueing, *chores})
+
+    def _chores(self) -> Iterator[tuple[str, float, Callable[[], Awaitable[object]]]]:
+        """What is done beside the queue: its name, how often (or how soon again, where it should not end), and how."""
+        yield "deliver", AGAIN_S, self._deliver
+        yield "renew", self._settings.lease_s / RENEWALS_PER_LEASE, self._renew
+        yield "fold", FOLD_EVERY_S, self.owner.fold_ended
+        yield "hear", AGAIN_S, self._hear
+        if self._settings.works:
+            yield "reconcile", self._settings.reconcile_s, self.reconcile
 
     async def dispatch(self, run_id: RunId) -> None:
         """Say that a run has work. Runs that come while a delivery is being made go out together in the next one."""
@@ -243,19 +249,6 @@ class Engine:
                 )
             )
             await worker.run_forever()
-
-    async def _every(self, seconds: float, chore: Callable[[], Any]) -> None:
-        """Do a chore now and every so many seconds; its failure is logged and does not end the others."""
-        while True:
-            try:
-                await chore()
-            except Unavailable as error:
-                _log.warning("chore waits", error=error.detail)
-                await asyncio.sleep(QUEUE_RETRY_S / 2)
-            except Exception as error:  # noqa: BLE001 - the next time may go well
-                _log.error("chore failed", chore=repr(chore), exc_info=error)
-                await asyncio.sleep(QUEUE_RETRY_S / 2)
-            await asyncio.sleep(seconds)
 
 
 async def end(tasks: set[asyncio.Task[None]]) -> None:

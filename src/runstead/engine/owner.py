@@ -23,6 +23,7 @@ from runstead.store import commit as commits
 from runstead.store import runs
 from runstead.store.database import Database
 from runstead.telemetry import log
+from runstead.telemetry.chore import came
 
 FOLDED_MAX = 50
 # How long handing over may take, once the time to drain is over; then the runs are left to their leases.
@@ -188,26 +189,18 @@ class Owner:
     async def drain(self, drain_s: float) -> int:
         """Claim no more; give what is held so long to end, then hand the rest over. Gives how many were handed over."""
         self._stopping = True
-        if await self._idle_within(drain_s):
+        if await came(self._idle, drain_s):
             return 0
         left = list(self._holds.values())
         for hold in left:
             hold.interrupt(Interrupt.HAND_OVER)
-        if not await self._idle_within(HAND_OVER_S):
+        if not await came(self._idle, HAND_OVER_S):
             _log.warning("runs are left to their leases", runs=len(self._holds))
             for hold in list(self._holds.values()):
                 hold.journal.lose()
                 hold.interrupt(Interrupt.LOST)
-            await self._idle_within(HAND_OVER_S)
+            await came(self._idle, HAND_OVER_S)
         return len(left)
-
-    async def _idle_within(self, seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._idle.wait()
-        except TimeoutError:
-            return False
-        return True
 
     async def _execute(self, hold: Hold) -> None:
         try:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import asyncio
 
 from runstead.domain.run_machine import Change
-from runstead.errors import StaleEpoch, Unavailable
-from runstead.events.journal import COMMIT_RETRY_S, Pen, patiently
+from runstead.errors import Unavailable
+from runstead.events.journal import COMMIT_RETRY_S, Pen
 from runstead.events.log import Encoder, Entry, Journal
 from runstead.events.stored import StoredLog
 from runstead.events.tape import Tape
-from runstead.store import commit as commits
 from runstead.store import events as rows
 from runstead.store.commit import Claim
 from runstead.store.database import Database
@@ -26,42 +25,22 @@ class EmbeddedJournal(Pen):
     """A pen whose events go to the store alone, in the order in which they are handed to it."""
 
     def __init__(self, log: EmbeddedLog, claim: Claim, tape: Tape) -> None:
-        super().__init__(log.encode, claim.run, tape, log.flush_soon, log.meter)
+        super().__init__(log.db, log.encode, claim.run, tape, log.flush_soon, log.meter)
         self._log = log
 
     async def commit(self, change: Change) -> None:
-        """Write a change and its events, after all emitted before."""
-        if self.lost:
-            raise StaleEpoch
-        told = self.told_by(change)
-        entries = [*self.unsent(), *told]
-        last_seq = self.last_seq + len(told)
-        before, self.sent_seq = self.sent_seq, last_seq
-        written = self.rows(entries)
+        """See `Pen.commit`."""
+        await super().commit(change)
+        self.trim(self.stored_seq)
 
-        async def write() -> None:
-            await self._log.mended()
-            await self._log.db.write(commits.commit, change, self.epoch, written, last_seq)
+    def owed(self) -> list[Entry]:
+        """What no flush has taken yet: those before are on their way."""
+        return self.unsent()
 
-        try:
-            await patiently(self, write)
-        except StaleEpoch:
-            self.lose()
-            raise
-        except BaseException:
-            # Nothing was written: the numbers of the change's own events are free again, those emitted before are not lost.
-            self.sent_seq = before
-            raise
-        self.tail += told
-        self.last_seq = last_seq
-        self.kept(last_seq)
-        if change.run.status.final:
-            self.tape.learn(last_seq, end=last_seq)
-
-    def kept(self, seq: int) -> None:
-        """The store has events up to there."""
-        self.keep(stored_seq=seq)
-        self.trim(seq)
+    async def write(self, change: Change, written: tuple[rows.EventRow, ...], last_seq: int) -> None:
+        """See `Pen.write`."""
+        await self._log.mended()
+        await super().write(change, written, last_seq)
 
 
 class EmbeddedLog(StoredLog):

@@ -23,6 +23,7 @@ from runstead.errors import StaleEpoch, Unavailable
 from runstead.events.log import Append, Entry
 from runstead.ids import RunId
 from runstead.telemetry import log
+from runstead.telemetry.chore import came
 
 TIMEOUT_S = 2.0
 HEALTH_EVERY_S = 1.0
@@ -118,12 +119,8 @@ class HotStreams:
             if was is None and self.up:
                 _log.info("redis is there", place=self.place)
             self._changed.clear()
-            try:
-                async with asyncio.timeout(HEALTH_EVERY_S):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
-            await asyncio.sleep(HEALTH_EVERY_S / 4)  # it was just lost: not at once again
+            if await came(self._changed, HEALTH_EVERY_S):
+                await asyncio.sleep(HEALTH_EVERY_S / 4)  # it was just lost: not at once again
 
     async def look(self) -> None:
         """Ask Redis who it is and give it something to keep. Raises `Unavailable`."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 
 from runstead.domain.event import RunEvent
 from runstead.domain.run import Run
@@ -19,7 +20,9 @@ from runstead.errors import StaleEpoch, Unavailable
 from runstead.events.log import Encoder, Entry
 from runstead.events.tape import Tape
 from runstead.ids import RunId
+from runstead.store import commit as commits
 from runstead.store import events as rows
+from runstead.store.database import Database
 from runstead.telemetry import Meter, log
 
 PENDING_ENTRIES_MAX = 1000
@@ -35,7 +38,7 @@ class Pen(ABC):
     """One run's numbers, and its events that are not in the store yet."""
 
     def __init__(
-        self, encode: Encoder, run: Run, tape: Tape, dirty: Callable[[Pen], None], meter: Meter
+        self, db: Database, encode: Encoder, run: Run, tape: Tape, dirty: Callable[[Pen], None], meter: Meter
     ) -> None:
         self.run = run
         self.tape = tape
@@ -47,6 +50,7 @@ class Pen(ABC):
         self.inherited: Sequence[Entry] = ()
         self.void = 0
         self.tail: list[Entry] = []
+        self._db = db
         self._encode_event = encode
         self._dirty = dirty
         self._room: asyncio.Event | None = None
@@ -86,9 +90,36 @@ class Pen(ABC):
                 self._timed_seq, self._timed_at_s = entry.seq, asyncio.get_running_loop().time()
             self._dirty(self)
 
-    @abstractmethod
     async def commit(self, change: Change) -> None:
         """Write a change and its events, after all emitted before, in one commit. Raises `StaleEpoch`, nothing written."""
+        if self.lost:
+            raise StaleEpoch
+        told = self.told_by(change)
+        last_seq = self.last_seq + len(told)
+        written = self.rows([*self.owed(), *told])
+        before, self.sent_seq = self.sent_seq, last_seq
+        try:
+            await patiently(self, partial(self.write, change, written, last_seq))
+        except StaleEpoch:
+            self.lose()
+            raise
+        except BaseException:
+            # Nothing was written: the numbers of the change's own events are free again, those emitted before are not lost.
+            self.sent_seq = before
+            raise
+        self.tail += told
+        self.last_seq = last_seq
+        self.keep(stored_seq=last_seq)
+        if change.run.status.final:
+            self.tape.learn(last_seq, end=last_seq)
+
+    @abstractmethod
+    def owed(self) -> list[Entry]:
+        """What was emitted and goes to the store with the next commit, before the change's own events."""
+
+    async def write(self, change: Change, written: tuple[rows.EventRow, ...], last_seq: int) -> None:
+        """Put a change and events up to `last_seq` into the store."""
+        await self._db.write(commits.commit, change, self.epoch, written, last_seq)
 
     async def room(self) -> None:
         """Wait while too much is on its way to be kept."""

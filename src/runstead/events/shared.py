@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 from runstead.domain.run_machine import Change
 from runstead.errors import StaleEpoch, Unavailable
 from runstead.events.follower import Follower
-from runstead.events.journal import Pen, patiently
+from runstead.events.journal import Pen
 from runstead.events.log import Append, Encoder, Entry, Journal
 from runstead.events.stored import StoredLog
 from runstead.events.tape import Tape
@@ -31,6 +31,7 @@ from runstead.store import events as rows
 from runstead.store.commit import RESERVED_AHEAD, Claim
 from runstead.store.database import Database
 from runstead.telemetry import Meter, log
+from runstead.telemetry.chore import every
 
 if TYPE_CHECKING:
     from runstead.events.hot import HotStreams
@@ -48,7 +49,7 @@ class SharedJournal(Pen):
     """A pen whose events go to Redis and to the store."""
 
     def __init__(self, log_: SharedLog, claim: Claim, tape: Tape) -> None:
-        super().__init__(log_.encode, claim.run, tape, log_.flush_soon, log_.meter)
+        super().__init__(log_.db, log_.encode, claim.run, tape, log_.flush_soon, log_.meter)
         self.reserved_seq = claim.run.reserved_seq
         self.hot_id = claim.run.hot_id
         self.opened = False
@@ -58,28 +59,14 @@ class SharedJournal(Pen):
         self._log = log_
 
     async def commit(self, change: Change) -> None:
-        """Write a change and all events that the store does not have."""
+        """See `Pen.commit`."""
         async with self.storing:
-            if self.lost:
-                raise StaleEpoch
-            told = self.told_by(change)
-            last_seq = self.last_seq + len(told)
-            written = self.rows([*self.unstored(), *told])
-
-            async def write() -> None:
-                await self._log.db.write(commits.commit, change, self.epoch, written, last_seq)
-
             try:
-                await patiently(self, write)
+                await super().commit(change)
             except StaleEpoch:
                 self._log.lose(self)
                 raise
-            self.tail += told
-            self.last_seq = last_seq
             self.over = change.run.status.final
-            self.keep(stored_seq=last_seq)
-        if self.over:
-            self.tape.learn(last_seq, end=last_seq)
         self._log.stored_up_to(self)
 
     @property
@@ -90,7 +77,7 @@ class SharedJournal(Pen):
         """
         return self.stored_seq < self.void_until
 
-    def unstored(self) -> list[Entry]:
+    def owed(self) -> list[Entry]:
         """What the store does not have."""
         return self.between(self.stored_seq, self.last_seq)
 
@@ -141,12 +128,15 @@ class SharedLog(StoredLog):
     async def run(self) -> None:
         """Write what is emitted, follow the runs of others, look after Redis."""
         hot = self._hot
-        chores: list[Callable[[], Awaitable[None]]] = [self._follower.run, self._flush_for_ever]
+        chores: dict[str, Callable[[], Awaitable[None]]] = {
+            "follow runs": self._follower.run,
+            "keep events": self._flush_for_ever,
+        }
         if hot is not None:
-            chores += [hot.run, partial(self._reserve_for_ever, hot)]
+            chores |= {"look after redis": hot.run, "reserve numbers": partial(self._reserve_for_ever, hot)}
         async with asyncio.TaskGroup() as group:
-            for chore in chores:
-                group.create_task(_always(chore))
+            for name, chore in chores.items():
+                group.create_task(every(SPILL_EVERY_S, _log, name, chore))
 
     async def journal(self, claim: Claim) -> SharedJournal:
         """The pen for a run that was just claimed, with what its owners before left in Redis or lost with it."""
@@ -387,11 +377,11 @@ class SharedLog(StoredLog):
 
     async def _spill(self, pens: Sequence[SharedJournal]) -> None:
         """Write to the store what Redis cannot keep. A pen whose commit is under way is written by that."""
-        free = [pen for pen in pens if not pen.storing.locked() and pen.unstored()]
+        free = [pen for pen in pens if not pen.storing.locked() and pen.owed()]
         for pen in free:
             await pen.storing.acquire()
         try:
-            taken = [(pen, entries) for pen in free if (entries := pen.unstored())]
+            taken = [(pen, entries) for pen in free if (entries := pen.owed())]
             if batch := [row for pen, entries in taken for row in pen.rows(entries)]:
                 refused = {row.run_id for row in await self.db.write(rows.extend, batch)}
                 self._spilt(taken, refused)
@@ -407,16 +397,6 @@ class SharedLog(StoredLog):
                 pen.keep(stored_seq=entries[-1].seq)
                 pen.trim(pen.stored_seq)
                 pen.opened = False  # what Redis has of it is no longer whole
-
-
-async def _always(chore: Callable[[], Awaitable[None]]) -> None:
-    """Do a chore for ever: what nobody foresaw ends neither the others nor the server."""
-    while True:
-        try:
-            await chore()
-        except Exception as error:  # noqa: BLE001 - the store and its readers go on; the chore begins again
-            _log.error("a chore of the log broke", exc_info=error)
-        await asyncio.sleep(SPILL_EVERY_S)
 
 
 def _reserve_all(

@@ -13,8 +13,8 @@ from runstead.llm import failures
 from runstead.llm.chat_messages import ChatBodies
 from runstead.llm.chat_stream import ChatStream
 from runstead.llm.http_stream import HttpOrigin
-from runstead.llm.provider import Reach
 from runstead.llm.types import Delta, ModelRequest
+from runstead.outward.addresses import Reach
 from runstead.settings import ProviderSettings
 
 ERROR_BYTES_MAX = 64 * 1024

@@ -14,6 +14,7 @@ from typing import Any, cast
 import orjson
 
 from runstead.errors import ModelError, ModelErrorKind
+from runstead.outward.addresses import Refused
 
 MESSAGE_CHARS_MAX = 600
 RETRY_AFTER_S_MAX = 600
@@ -84,6 +85,12 @@ def unreachable(provider: str, why: str, *, key: str | None = None) -> ModelErro
     """The error for a provider that could not be connected to."""
     text = f"{provider} cannot be reached: {redacted(why, key)}"
     return ModelError(ModelErrorKind.UNREACHABLE, text, cause=redacted(why, key))
+
+
+def refused(why: Refused) -> ModelError:
+    """The error for a provider that is where this server may not go."""
+    text = str(why)
+    return ModelError(ModelErrorKind.UNREACHABLE, text[:1].upper() + text[1:], cause=text, retryable=False)
 
 
 def malformed(provider: str, what: str, *, key: str | None = None) -> ModelError:

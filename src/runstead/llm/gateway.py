@@ -22,8 +22,9 @@ from runstead.llm import demo, ngrams
 from runstead.llm.model_lists import ModelList, info_of
 from runstead.llm.own_providers import OwnProviders, unknown
 from runstead.llm.patience import Limits, Patience
-from runstead.llm.provider import SAME_PROVIDERS, Offer, Provider, ProviderModule, Reach, found_in
+from runstead.llm.provider import SAME_PROVIDERS, Offer, Provider, ProviderModule, found_in
 from runstead.llm.types import Delta, EmbeddingInfo, Finish, ModelInfo, ModelRequest
+from runstead.outward.addresses import Reach
 from runstead.settings import ProviderSettings, Settings
 
 LIST_S_MAX = 3.0

@@ -18,7 +18,7 @@ import httptools
 
 from runstead.errors import ModelError
 from runstead.llm import failures
-from runstead.llm.provider import Reach
+from runstead.outward.addresses import Reach, Refused
 
 CONNECT_S_MAX = 10.0
 IDLE_CONNECTIONS_MAX = 1000
@@ -124,6 +124,8 @@ class HttpOrigin:
         try:
             async with asyncio.timeout(CONNECT_S_MAX):
                 connection = await self._connected()
+        except Refused as why:
+            raise failures.refused(why) from None
         except TimeoutError:
             raise failures.unreachable(self.name, f"no connection within {CONNECT_S_MAX:g} s") from None
         except OSError as error:

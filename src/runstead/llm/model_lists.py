@@ -13,8 +13,9 @@ import orjson
 
 from runstead.llm import catalog, failures
 from runstead.llm.http_stream import HttpOrigin
-from runstead.llm.provider import Offer, Reach
+from runstead.llm.provider import Offer
 from runstead.llm.types import EmbeddingInfo, ModelInfo
+from runstead.outward.addresses import Reach
 from runstead.settings import ProviderSettings
 
 LIST_BYTES_MAX = 16 * 1024 * 1024

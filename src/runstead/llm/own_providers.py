@@ -15,10 +15,10 @@ from runstead.errors import ModelError, ModelErrorKind
 from runstead.ids import UserId
 from runstead.llm import failures
 from runstead.llm.model_lists import ModelList, info_of
-from runstead.llm.provider import Reach
 from runstead.llm.provider_types import Way, way_to
 from runstead.llm.shelf import ProviderShelf
 from runstead.llm.types import ModelInfo
+from runstead.outward.addresses import Reach, Refused
 from runstead.settings import ProviderSettings, Secret
 from runstead.store import providers
 from runstead.store.database import Database
@@ -89,7 +89,10 @@ class OwnProviders:
     async def may_reach(self, settings: ProviderSettings) -> None:
         """Raises `ModelError` with the reason where a provider is not where it may be, as it may be no longer."""
         parts = urlsplit(settings.base_url)
-        await self.reach(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+        try:
+            await self.reach(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+        except Refused as why:
+            raise failures.refused(why) from None
 
     async def ask(self, settings: ProviderSettings, way: Way) -> tuple[ListedModel, ...]:
         """What a provider has now, asked with its key. Raises `ModelError` where it does not say, or refuses the key."""

@@ -6,17 +6,15 @@ would get wrong: a provider raises `ModelError` for everything that happens on t
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from runstead.ids import Ids
 from runstead.llm.types import Delta, EmbeddingInfo, ModelInfo, ModelRequest
+from runstead.outward.addresses import Reach
 from runstead.settings import ProviderSettings
 
-# The addresses of a host and port, each one that may be connected to. Raises `ModelError` where one may not be. What was
-# looked at is what is connected to: a name is not resolved a second time.
-Reach = Callable[[str, int], Awaitable[Sequence[str]]]
 CONNECT_S_MAX = 10.0
 # The gateway's limits come first; this one is for a connection that nobody reads any more.
 READ_S_MAX = 900.0

@@ -11,15 +11,16 @@ from pydantic_ai.models.anthropic import AnthropicModel, AnthropicModelSettings
 from pydantic_ai.providers.anthropic import AnthropicProvider
 
 from runstead.ids import Ids
-from runstead.llm.guarded_client import guarded_client
-from runstead.llm.provider import CONNECT_S_MAX, READ_S_MAX, Reach
+from runstead.llm.provider import CONNECT_S_MAX, READ_S_MAX
 from runstead.llm.pydantic_ai_models import (
     Library,
     LibraryProvider,
+    client_for,
     common_settings,
     thinking_of,
 )
 from runstead.llm.types import ModelRequest
+from runstead.outward.addresses import Reach
 from runstead.settings import ProviderSettings
 
 THINKING_TOKENS_MIN = 1024
@@ -33,7 +34,7 @@ def connect(provider: ProviderSettings, *, ids: Ids, reach: Reach | None = None)
         base_url=provider.base_url,
         max_retries=0,
         timeout=Timeout(READ_S_MAX, connect=CONNECT_S_MAX),
-        http_client=guarded_client(reach),
+        http_client=client_for(reach),
     )
     library = AnthropicProvider(anthropic_client=client)
 

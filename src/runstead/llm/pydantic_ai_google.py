@@ -17,8 +17,7 @@ from pydantic_ai.models.google import GoogleModel, GoogleModelSettings
 from pydantic_ai.providers.google import GoogleProvider
 
 from runstead.ids import Ids
-from runstead.llm.guarded_client import GuardedTransport
-from runstead.llm.provider import CONNECT_S_MAX, READ_S_MAX, Reach
+from runstead.llm.provider import CONNECT_S_MAX, READ_S_MAX
 from runstead.llm.pydantic_ai_models import (
     Library,
     LibraryProvider,
@@ -26,9 +25,9 @@ from runstead.llm.pydantic_ai_models import (
     thinking_of,
 )
 from runstead.llm.types import Delta, ModelRequest
+from runstead.outward.addresses import Reach
+from runstead.outward.transport import CONNECTIONS_MAX, OutwardTransport
 from runstead.settings import ProviderSettings
-
-CONNECTIONS_MAX = 1000
 
 _opened: ContextVar[list[httpx2.Response] | None] = ContextVar("_opened", default=None)
 
@@ -66,7 +65,7 @@ def connect(provider: ProviderSettings, *, ids: Ids, reach: Reach | None = None)
     client = _Client(
         timeout=httpx2.Timeout(READ_S_MAX, connect=CONNECT_S_MAX),
         limits=httpx2.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX),
-        transport=None if reach is None else GuardedTransport(reach),
+        transport=None if reach is None else OutwardTransport(reach),
     )
     library = GoogleProvider(
         api_key=provider.api_key.reveal() if provider.api_key else "",

@@ -11,6 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import cast
 
+import httpx2
 import orjson
 from pydantic_ai.direct import model_request_stream
 from pydantic_ai.exceptions import (
@@ -27,9 +28,12 @@ from pydantic_ai.tools import ToolDefinition
 
 from runstead.errors import ModelError, ModelErrorKind
 from runstead.llm import failures
+from runstead.llm.provider import CONNECT_S_MAX, READ_S_MAX
 from runstead.llm.pydantic_ai_events import EventReader
 from runstead.llm.pydantic_ai_messages import history_of, instructions_of
 from runstead.llm.types import Delta, ModelRequest
+from runstead.outward.addresses import Reach
+from runstead.outward.transport import outward_client
 from runstead.settings import ProviderSettings
 
 _EFFORTS = {"minimal", "low", "medium", "high", "xhigh", "max"}
@@ -46,6 +50,13 @@ class Library:
     model: Callable[[str], Model]
     settings: Callable[[ModelRequest], ModelSettings]
     close: Callable[[], Awaitable[object]]
+
+
+def client_for(reach: Reach | None) -> httpx2.AsyncClient | None:
+    """A client that connects where `reach` says; None where that is anywhere: a provider's library then makes its own."""
+    if reach is None:
+        return None
+    return outward_client(reach, httpx2.Timeout(READ_S_MAX, connect=CONNECT_S_MAX))
 
 
 class LibraryProvider:

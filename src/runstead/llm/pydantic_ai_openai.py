@@ -10,15 +10,16 @@ from pydantic_ai.models.openai import OpenAIResponsesModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from runstead.ids import Ids
-from runstead.llm.guarded_client import guarded_client
-from runstead.llm.provider import CONNECT_S_MAX, READ_S_MAX, Reach
+from runstead.llm.provider import CONNECT_S_MAX, READ_S_MAX
 from runstead.llm.pydantic_ai_models import (
     Library,
     LibraryProvider,
+    client_for,
     common_settings,
     thinking_of,
 )
 from runstead.llm.types import ModelRequest
+from runstead.outward.addresses import Reach
 from runstead.settings import ProviderSettings
 
 
@@ -30,7 +31,7 @@ def connect(provider: ProviderSettings, *, ids: Ids, reach: Reach | None = None)
         base_url=provider.base_url,
         max_retries=0,
         timeout=Timeout(READ_S_MAX, connect=CONNECT_S_MAX),
-        http_client=guarded_client(reach),
+        http_client=client_for(reach),
     )
     library = OpenAIProvider(openai_client=client)
 

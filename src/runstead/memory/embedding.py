@@ -22,6 +22,7 @@ from runstead.store import vectors
 from runstead.store.database import Database
 from runstead.store.vectors import Waiting
 from runstead.telemetry import log
+from runstead.telemetry.chore import came, for_ever
 
 BATCH_S = 60.0
 CLAIM = timedelta(seconds=180)
@@ -58,23 +59,20 @@ class Embedding:
         self._clock = clock
         self._pauses: dict[str, _Pause] = {}
         self._seen = 0
+        self._everything = True
 
     async def run(self) -> None:
         """Make what is missing, now and whenever something is written, for ever."""
-        everything = True
-        while True:
-            self._memory.work.clear()
-            self._memory.changed = False
-            try:
-                await self.sweep(everything=everything)
-            except Exception as error:  # noqa: BLE001 - the next sweep finds the same passages
-                _log.error("making vectors failed", exc_info=error)
-            try:
-                async with asyncio.timeout(self._wait_s()):
-                    await self._memory.work.wait()
-                everything = self._memory.changed
-            except TimeoutError:
-                everything = True
+        await for_ever(_log, "vectors", self._look, self._pause)
+
+    async def _look(self) -> None:
+        self._memory.work.clear()
+        self._memory.changed = False
+        await self.sweep(everything=self._everything)
+
+    async def _pause(self) -> None:
+        written = await came(self._memory.work, self._wait_s())
+        self._everything = self._memory.changed or not written
 
     async def sweep(self, *, everything: bool = True) -> int:
         """Make all vectors that are missing now, or those of passages behind the last one seen. Gives how many."""

@@ -19,12 +19,12 @@ from sqlalchemy import Connection
 
 from runstead.clock import Clock
 from runstead.domain.run import Run
+from runstead.outward.inward import Inward
 from runstead.settings import Settings
 from runstead.store import outbox, runs
 from runstead.store.database import Database
 from runstead.telemetry import log
 from runstead.telemetry.chore import for_ever
-from runstead.tools.inward import Inward
 from runstead.webhooks.signature import headers, key_of
 
 if TYPE_CHECKING:
@@ -93,9 +93,7 @@ class Callbacks:
         try:
             body = await self._render(run)
             sent = headers(run.id, self._clock.now(), body, self._key)
-            answer = await client.post(
-                url, content=body, headers=sent, timeout=self._settings.callback_timeout_s
-            )
+            answer = await client.post(url, content=body, headers=sent)
         except Exception as error:  # noqa: BLE001 - noted on the run, and tried again
             text = f"{type(error).__name__}: {error}"
             return None, f"Failed to dispatch callback for run {run.id} to {url}: {text}"
@@ -122,7 +120,8 @@ class Callbacks:
 
     async def _connected(self) -> AsyncClient:
         if self._client is None:
-            guarded: Any = await asyncio.to_thread(import_module, "runstead.llm.guarded_client")
-            self._client = guarded.guarded_client(self._inward.reach)
+            transport: Any = await asyncio.to_thread(import_module, "runstead.outward.transport")
+            timeout_s = self._settings.callback_timeout_s
+            self._client = transport.outward_client(self._inward.reach, timeout_s)
         assert self._client is not None, "just made"
         return self._client

@@ -22,6 +22,7 @@ from runstead.ids import DEFAULT_USER, McpServerId
 from runstead.settings import Settings
 from runstead.tools.mcp.connections import Connections, wire_module
 from runstead.tools.mcp.failure import McpFailure, McpLost
+from runstead.tools.mcp.permission import Permission
 
 pytestmark = pytest.mark.slow
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -43,7 +44,7 @@ def server_at(url: str, name: str = "m") -> McpServer:
 @asynccontextmanager
 async def held(settings: Settings) -> AsyncGenerator[Connections]:
     """Connections, while the block is open."""
-    connections = Connections(settings)
+    connections = Connections(Permission(settings))
     running = asyncio.ensure_future(connections.run())
     await asyncio.sleep(0)
     try:
@@ -139,4 +140,4 @@ async def test_connections_are_bounded_and_end_when_idle(program: Program) -> No
 async def test_nothing_is_asked_before_the_start_or_after_the_end(program: Program) -> None:
     """Then the server is not ready: 503."""
     with pytest.raises(Unavailable):
-        await call(Connections(SETTINGS), server_at(program.url), "add")
+        await call(Connections(Permission(SETTINGS)), server_at(program.url), "add")

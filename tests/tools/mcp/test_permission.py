@@ -11,7 +11,7 @@ from runstead.domain.mcp_server import McpSecrets, McpServer
 from runstead.errors import Forbidden, Invalid, RunsteadError
 from runstead.ids import DEFAULT_USER, McpServerId
 from runstead.settings import Settings
-from runstead.tools.mcp.permission import check, program
+from runstead.tools.mcp.permission import Permission
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -46,10 +46,10 @@ def test_a_command_begins_as_it_was_allowed(allowed: str, given: tuple[str, ...]
     settings = Settings(mcp_stdio_commands=allowed)
     server = running(*given)
     if may:
-        assert program(server, McpSecrets(), settings) == list(given)
+        assert Permission(settings).program(server, McpSecrets()) == list(given)
         return
     with pytest.raises(Forbidden, match="RUNSTEAD_MCP_STDIO_COMMANDS"):
-        program(server, McpSecrets(), settings)
+        Permission(settings).program(server, McpSecrets())
 
 
 @pytest.mark.parametrize(
@@ -59,15 +59,17 @@ def test_variables_that_steer_a_program_are_refused(name: str) -> None:
     """What an allowed program loads is its operator's business."""
     secrets = McpSecrets(environment={name: "x"})
     with pytest.raises(Forbidden, match=name):
-        program(running(sys.executable), secrets, Settings(mcp_stdio_commands=sys.executable))
+        Permission(Settings(mcp_stdio_commands=sys.executable)).program(running(sys.executable), secrets)
     ordinary = McpSecrets(environment={"API_KEY": "x", "LOG_LEVEL": "y", "ENVIRONMENT": "z"})
-    assert program(running(sys.executable), ordinary, Settings(mcp_stdio_commands=sys.executable))
+    assert Permission(Settings(mcp_stdio_commands=sys.executable)).program(running(sys.executable), ordinary)
 
 
 def test_a_program_that_is_not_there_is_told() -> None:
     """Allowed, but not installed."""
     with pytest.raises(Invalid, match="no program"):
-        program(running("no-such-program"), McpSecrets(), Settings(mcp_stdio_commands="no-such-program"))
+        Permission(Settings(mcp_stdio_commands="no-such-program")).program(
+            running("no-such-program"), McpSecrets()
+        )
 
 
 @pytest.mark.parametrize(
@@ -81,13 +83,28 @@ def test_a_program_that_is_not_there_is_told() -> None:
     ],
 )
 async def test_an_address_inside_is_refused(url: str, error: type[RunsteadError]) -> None:
-    """Loopback, metadata and what is no HTTP; allowing another host changes nothing."""
+    """Loopback, metadata and what is no HTTP; allowing another host or network changes nothing."""
     with pytest.raises(error):
-        await check(at(url), McpSecrets(), Settings(mcp_allow_hosts="127.0.0.2, 127.0.0.1:10"))
+        await Permission(Settings(mcp_allow_hosts="127.0.0.2, 127.0.0.1:10, 10.0.0.0/8")).check(
+            at(url), McpSecrets()
+        )
 
 
 async def test_an_allowed_host_is_asked() -> None:
-    """By name, with a port or without; a public address needs no permission."""
-    for allowed in ("127.0.0.1", "other, 127.0.0.1:9"):
-        await check(at("http://127.0.0.1:9/mcp"), McpSecrets(), Settings(mcp_allow_hosts=allowed))
-    await check(at("http://8.8.8.8/mcp"), McpSecrets(), Settings())
+    """By name, address or network, with a port or without; a public address needs no permission."""
+    for allowed in ("127.0.0.1", "other, 127.0.0.1:9", "127.0.0.0/8", "[::1]:80, 127.0.0.0/8:9"):
+        await Permission(Settings(mcp_allow_hosts=allowed)).check(at("http://127.0.0.1:9/mcp"), McpSecrets())
+    await Permission(Settings()).check(at("http://8.8.8.8/mcp"), McpSecrets())
+
+
+async def test_the_refusal_names_the_setting_and_a_setting_that_cannot_be_read_is_told() -> None:
+    """At the start of the server, not at the first question."""
+    with pytest.raises(Forbidden, match="RUNSTEAD_MCP_ALLOW_HOSTS"):
+        await Permission(Settings()).check(at("http://10.1.2.3/"), McpSecrets())
+    with pytest.raises(Invalid, match="RUNSTEAD_MCP_ALLOW_HOSTS"):
+        Permission(Settings(mcp_allow_hosts="http://tools.internal"))
+
+
+async def test_a_name_without_an_address_may_have_one_later() -> None:
+    """It is looked at again when it is asked."""
+    await Permission(Settings()).check(at("http://nobody.invalid/mcp"), McpSecrets())

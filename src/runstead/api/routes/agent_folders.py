@@ -8,7 +8,7 @@ from fastapi import Response
 
 from runstead.api.auth import Caller, Parts, Sdk1
 from runstead.api.router import Json, answers, v1_router
-from runstead.api.routes.agents import AgentPath, answer_agent, find_record, no_agent
+from runstead.api.routes.agents import AgentPath, answer_changed, find_record
 from runstead.api.routes.folders import FilePath, FolderPath, no_file
 from runstead.api.services import Services
 from runstead.api.wire.agents import AgentState
@@ -56,9 +56,7 @@ async def attach_folder_to_agent(
 ) -> Response:
     """Give an agent a folder, and with it the tools that look into files."""
     record = await parts.db.write(store.attach, caller.user.id, agent_id, folder_id, parts.clock.now())
-    if record is None:
-        raise no_agent(agent_id)
-    return Json(None) if sdk1 else answer_agent(parts, record)
+    return answer_changed(parts, agent_id, record, sdk1)
 
 
 @router.patch("/agents/{agent_id}/sources/detach/{folder_id}", deprecated=True)
@@ -69,9 +67,7 @@ async def detach_folder_from_agent(
 ) -> Response:
     """Take a folder from an agent; the folder stays. With the last one go the tools that look into files."""
     record = await parts.db.write(store.detach, caller.user.id, agent_id, folder_id, parts.clock.now())
-    if record is None:
-        raise no_agent(agent_id)
-    return Json(None) if sdk1 else answer_agent(parts, record)
+    return answer_changed(parts, agent_id, record, sdk1)
 
 
 @router.get("/agents/{agent_id}/files")

@@ -11,7 +11,7 @@ from fastapi import Response
 
 from runstead.api.auth import Caller, Parts, Sdk1
 from runstead.api.router import Json, answers, v1_router
-from runstead.api.routes.agents import AgentPath, answer_agent, find_record, no_agent
+from runstead.api.routes.agents import AgentPath, answer_changed, find_record
 from runstead.api.routes.tools import ToolPath, no_tool
 from runstead.api.services import Services
 from runstead.api.wire.agent_requests import REQUIRES_APPROVAL
@@ -22,12 +22,13 @@ from runstead.api.wire.tools import (
     ToolExecuteRequest,
     ToolExecutionResult,
     ToolState,
+    execution_result,
     tool_states,
 )
 from runstead.domain.agent import Agent, ToolRule
 from runstead.domain.message import ToolCall
 from runstead.errors import NotFound, Unprocessable
-from runstead.ids import RunId, UserId
+from runstead.ids import RunId, ToolId, UserId
 from runstead.store import agents as store
 from runstead.store import blocks as block_store
 from runstead.store import tools as tool_store
@@ -77,14 +78,9 @@ async def attach_tool_to_agent(
     agent_id: AgentPath, tool_id: ToolPath, caller: Caller, parts: Parts, sdk1: Sdk1
 ) -> Response:
     """Give an agent a tool; again changes nothing."""
-    name, approve = builtin_name(tool_id), False
-    if name is None:
-        tool = await parts.db.read(tool_store.find_tool, caller.user.id, tool_id)
-        if tool is None:
-            raise no_tool(tool_id)
-        name, approve = tool.name, bool(tool.default_requires_approval)
+    name, approve = await _named(parts, caller.user.id, tool_id)
     record = await _changed(parts, caller.user.id, agent_id, partial(_attached, name=name, approve=approve))
-    return Json(None) if sdk1 else answer_agent(parts, record)
+    return answer_changed(parts, agent_id, record, sdk1)
 
 
 @router.patch("/agents/{agent_id}/tools/detach/{tool_id}")
@@ -93,14 +89,9 @@ async def detach_tool_from_agent(
     agent_id: AgentPath, tool_id: ToolPath, caller: Caller, parts: Parts, sdk1: Sdk1
 ) -> Response:
     """Take a tool from an agent; the tool stays. One that it does not have changes nothing."""
-    name = builtin_name(tool_id)
-    if name is None:
-        tool = await parts.db.read(tool_store.find_tool, caller.user.id, tool_id)
-        if tool is None:
-            raise no_tool(tool_id)
-        name = tool.name
+    name, _ = await _named(parts, caller.user.id, tool_id)
     record = await _changed(parts, caller.user.id, agent_id, partial(_detached, name=name))
-    return Json(None) if sdk1 else answer_agent(parts, record)
+    return answer_changed(parts, agent_id, record, sdk1)
 
 
 @router.patch("/agents/{agent_id}/tools/approval/{tool_name}")
@@ -120,7 +111,7 @@ async def modify_approval_for_tool(
         raise Unprocessable("Say requires_approval: true or false, in the body or in the query.")
     change = partial(_approving, name=tool_name, wanted=wanted)
     record = await _changed(parts, caller.user.id, agent_id, change)
-    return Json(None) if sdk1 else answer_agent(parts, record)
+    return answer_changed(parts, agent_id, record, sdk1)
 
 
 @router.post("/agents/{agent_id}/tools/{tool_name}/run")
@@ -149,27 +140,27 @@ async def run_tool_for_agent(
     outcome = await parts.workshop.toolbox.run(call, context)
     for block in outcome.blocks:
         await parts.db.write(block_store.write_value, block)
-    return Json(
-        {
-            "status": outcome.status,
-            "func_return": outcome.text,
-            "stdout": list(outcome.stdout),
-            "stderr": list(outcome.stderr),
-            "agent_state": None,
-            "sandbox_config_fingerprint": None,
-        }
-    )
+    return Json(execution_result(outcome))
 
 
-async def _changed(parts: Services, user_id: UserId, agent_id: str, change: partial[Agent]) -> AgentRecord:
-    """An agent after a change of its tools. Raises `NotFound`."""
+async def _named(parts: Services, user_id: UserId, tool_id: ToolId) -> tuple[str, bool]:
+    """A tool's name, and whether a person approves its calls unless the agent says otherwise. Raises `NotFound`."""
+    if (name := builtin_name(tool_id)) is not None:
+        return name, False
+    tool = await parts.db.read(tool_store.find_tool, user_id, tool_id)
+    if tool is None:
+        raise no_tool(tool_id)
+    return tool.name, bool(tool.default_requires_approval)
+
+
+async def _changed(
+    parts: Services, user_id: UserId, agent_id: str, change: partial[Agent]
+) -> AgentRecord | None:
+    """An agent after a change of its tools; None where there is none."""
     now = parts.clock.now()
-    record = await parts.db.write(
+    return await parts.db.write(
         store.change_agent, user_id, agent_id, lambda agent: replace(change(agent), updated_at=now)
     )
-    if record is None:
-        raise no_agent(agent_id)
-    return record
 
 
 def _attached(agent: Agent, *, name: str, approve: bool) -> Agent:

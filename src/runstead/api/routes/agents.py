@@ -316,6 +316,13 @@ def answer_agent(parts: Services, record: AgentRecord) -> Response:
     return Json(agent_state(record.agent, details_of(parts, record)))
 
 
+def answer_changed(parts: Services, agent_id: str, record: AgentRecord | None, sdk1: bool) -> Response:
+    """An agent after something was given to it or taken from it: the newer clients ask for nothing. Raises `NotFound`."""
+    if record is None:
+        raise no_agent(agent_id)
+    return Json(None) if sdk1 else answer_agent(parts, record)
+
+
 async def _identities(
     parts: Services, user: User, found: Sequence[Agent], relations: frozenset[str]
 ) -> Mapping[str, Sequence[dict[str, object]]]:

@@ -30,7 +30,13 @@ from runstead.api.wire.mcp import (
     server_state,
     sync_state,
 )
-from runstead.api.wire.tools import ToolExecuteRequest, ToolExecutionResult, ToolState, stored_state
+from runstead.api.wire.tools import (
+    ToolExecuteRequest,
+    ToolExecutionResult,
+    ToolState,
+    execution_result,
+    stored_state,
+)
 from runstead.domain.mcp_server import McpSecrets, McpServer, OfferedTool, origin_of
 from runstead.domain.stored_tool import StoredTool
 from runstead.domain.tool import ToolOutcome
@@ -157,16 +163,7 @@ async def run_mcp_tool(
     tool, name = await _tool_of(parts, server, tool_id)
     outcome = await called(parts, server, name, {} if body is None else body.args)
     outcome = limited(outcome, tool.return_limit_chars)
-    return Json(
-        {
-            "status": outcome.status,
-            "func_return": outcome.text,
-            "stdout": [],
-            "stderr": [],
-            "agent_state": None,
-            "sandbox_config_fingerprint": None,
-        }
-    )
+    return Json(execution_result(outcome))
 
 
 async def find_server(parts: Services, user_id: UserId, server_id: str) -> McpServer:
@@ -190,11 +187,17 @@ async def registered(
     parts: Services, user_id: UserId, name: str, kind: str, given: dict[str, object]
 ) -> McpServer:
     """A new server, stored. Raises `Forbidden` and `Invalid` where it may not be used here, `Conflict` for its name."""
-    new_id = McpServerId("mcp_server-" + parts.ids.uuid())
-    server, secrets = applied(blank(new_id, user_id, name, kind, parts.clock.now()), McpSecrets(), given)
-    server = await _sealed(parts, server, secrets)
+    server = await _sealed(parts, *described(parts, user_id, name, kind, given))
     await parts.db.write(store.insert_server, server)
     return server
+
+
+def described(
+    parts: Services, user_id: UserId, name: str, kind: str, given: dict[str, object]
+) -> tuple[McpServer, McpSecrets]:
+    """A server as a request describes it, with its secrets. It is not stored."""
+    new_id = McpServerId("mcp_server-" + parts.ids.uuid())
+    return applied(blank(new_id, user_id, name, kind, parts.clock.now()), McpSecrets(), given)
 
 
 async def changed(

@@ -15,6 +15,7 @@ from runstead.api.routes.mcp_servers import (
     changed,
     connecting,
     deleted,
+    described,
     listed,
     offer,
     registered,
@@ -30,8 +31,6 @@ from runstead.api.wire.mcp import (
     ServerConfig,
     SyncState,
     UpdateServerConfig,
-    applied,
-    blank,
     config_fields,
     config_state,
     offered_state,
@@ -41,7 +40,7 @@ from runstead.api.wire.mcp import (
 from runstead.api.wire.tools import ToolExecuteRequest, ToolState, stored_state
 from runstead.domain.mcp_server import McpSecrets, McpServer
 from runstead.errors import Invalid, NotFound
-from runstead.ids import McpServerId, UserId
+from runstead.ids import UserId
 from runstead.store import mcp_servers as store
 from runstead.tools.mcp.failure import McpFailure
 
@@ -170,6 +169,4 @@ async def _all(parts: Services, user_id: UserId) -> Response:
 def _described(parts: Services, user_id: UserId, body: ServerConfig) -> tuple[McpServer, McpSecrets]:
     """A server that a request describes and that is not registered."""
     given = config_fields(body)
-    kind = str(given["mcp_server_type"])
-    new_id = McpServerId("mcp_server-" + parts.ids.uuid())
-    return applied(blank(new_id, user_id, body.server_name, kind, parts.clock.now()), McpSecrets(), given)
+    return described(parts, user_id, body.server_name, str(given["mcp_server_type"]), given)

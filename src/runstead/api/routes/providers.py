@@ -33,9 +33,9 @@ from runstead.ids import ProviderId, UserId, stable_id
 from runstead.llm.gateway import names_taken
 from runstead.llm.own_providers import KEY_NAME, settings_of
 from runstead.llm.provider_types import Way, way_to
+from runstead.outward.addresses import Refused, host_and_port
 from runstead.settings import ProviderSettings
 from runstead.store import providers as store
-from runstead.tools.ssrf import Refused, host_and_port
 
 router = v1_router("providers")
 
@@ -174,8 +174,6 @@ async def _way(parts: Services, provider_type: str, base_url: str | None) -> Way
         await parts.own_providers.reach(*host_and_port(base_url))
     except Refused as why:
         raise Invalid(f"base_url: {why}") from None
-    except ModelError as refused:
-        raise Invalid(f"base_url: {refused.detail}") from None
     return way
 
 

@@ -16,8 +16,8 @@ from typing_extensions import TypedDict
 from runstead.domain.mcp_server import McpSecrets, McpServer, OfferedTool, Transport
 from runstead.errors import Unprocessable
 from runstead.ids import McpServerId, UserId
+from runstead.outward.addresses import URL_CHARS_MAX
 from runstead.store.mcp_servers import Synced
-from runstead.tools.ssrf import URL_CHARS_MAX
 
 ENTRIES_MAX = 100  # arguments, headers or variables of one server
 TEXT_CHARS_MAX = 8_000

@@ -14,7 +14,7 @@ from runstead.api.wire.blocks import Tags
 from runstead.api.wire.documents import Document
 from runstead.domain.mcp_server import ORIGIN
 from runstead.domain.stored_tool import Requirement, StoredTool
-from runstead.domain.tool import DEFAULT_RETURN_LIMIT_CHARS, ToolSpec
+from runstead.domain.tool import DEFAULT_RETURN_LIMIT_CHARS, ToolOutcome, ToolSpec
 from runstead.errors import Invalid
 from runstead.ids import ToolId, UserId
 from runstead.tools.catalog import BUILTINS, tool_id
@@ -168,6 +168,18 @@ class ToolExecutionResult(TypedDict):
     stderr: list[str]
     agent_state: None
     sandbox_config_fingerprint: str | None
+
+
+def execution_result(outcome: ToolOutcome) -> ToolExecutionResult:
+    """An outcome as its answer."""
+    return {
+        "status": outcome.status,
+        "func_return": outcome.text,
+        "stdout": list(outcome.stdout),
+        "stderr": list(outcome.stderr),
+        "agent_state": None,
+        "sandbox_config_fingerprint": None,
+    }
 
 
 def signature_in(body: ToolCreate) -> Signature:

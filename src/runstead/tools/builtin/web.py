@@ -11,14 +11,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from runstead.domain.tool import ToolOutcome, ToolSpec
+from runstead.outward.addresses import Refused, host_and_port, joined
+from runstead.outward.inward import EVERYWHERE, Inward
 from runstead.settings import SearchSettings, Settings
 from runstead.store.database import Database
 from runstead.tools.reader import DocumentReader, Unreadable
 from runstead.tools.registry import Arguments, BuiltinTool, ToolContext, ToolFailure, text_argument
-from runstead.tools.ssrf import Refused, joined, target_of
 
 if TYPE_CHECKING:
-    from httpx import AsyncClient, Response
+    from httpx2 import AsyncClient, Response
 
 PAGE_BYTES_MAX = 4 * 1024 * 1024
 PAGE_S = 30.0
@@ -27,6 +28,7 @@ SEARCH_S = 30.0
 FOUND_DEFAULT = 5
 FOUND_MAX = 20
 EXCERPT_CHARS = 1_000
+_ACCEPTED = {"accept": "text/html,text/*,application/json;q=0.9"}
 QUERY_CHARS_MAX = 2_000
 FETCH_WEBPAGE = ToolSpec(
     "fetch_webpage",
@@ -70,7 +72,7 @@ class Web:
     def __init__(self, settings: Settings, reader: DocumentReader) -> None:
         self._reader = reader
         self._search_by = settings.search
-        self._private = settings.fetch_private
+        self._inward = Inward(EVERYWHERE if settings.fetch_private else "", "RUNSTEAD_FETCH_PRIVATE")
 
     @property
     def tools(self) -> tuple[BuiltinTool, ...]:
@@ -100,26 +102,23 @@ class Web:
 
     async def _get(self, url: str) -> tuple[str, bytes]:
         """The type and body of what is at a URL, after its redirects. Raises `Refused` and `ToolFailure`."""
-        httpx: Any = await asyncio.to_thread(import_module, "httpx")
+        transport: Any = await asyncio.to_thread(import_module, "runstead.outward.transport")
+        httpx2: Any = import_module("httpx2")
         client: AsyncClient
-        async with httpx.AsyncClient(timeout=PAGE_S, follow_redirects=False, trust_env=False) as client:
+        async with transport.outward_client(self._inward.reach, PAGE_S, headers=_ACCEPTED) as client:
             for _ in range(REDIRECTS_MAX + 1):
-                target = await target_of(url, private=self._private)
-                request = client.build_request(
-                    "GET",
-                    target.url,
-                    headers={"host": target.host_header, "accept": "text/html,text/*,application/json;q=0.9"},
-                    extensions={"sni_hostname": target.host},
-                )
+                host_and_port(url)
                 try:
-                    answer = await client.send(request, stream=True)
+                    answer = await client.send(client.build_request("GET", url), stream=True)
                     location = answer.headers.get("location")
                     if answer.is_redirect and location is not None:
                         await answer.aclose()
                         url = joined(url, location)
                         continue
                     return await _body_of(answer)
-                except httpx.HTTPError as error:
+                except transport.NotReached as why:
+                    raise ToolFailure(str(why)) from None
+                except (httpx2.HTTPError, httpx2.InvalidURL) as error:
                     raise ToolFailure(f"the page cannot be fetched ({type(error).__name__}).") from None
         raise ToolFailure(f"the page redirects more than {REDIRECTS_MAX} times.")
 
@@ -167,7 +166,7 @@ async def _ask(
     service: SearchSettings, query: str, count: int, domains: Mapping[str, list[str]]
 ) -> list[str]:
     """What a search service found. Raises `ToolFailure`."""
-    httpx: Any = await asyncio.to_thread(import_module, "httpx")
+    httpx2: Any = await asyncio.to_thread(import_module, "httpx2")
     key = service.api_key.reveal()
     if service.kind == "tavily":
         headers = {"authorization": f"Bearer {key}"}
@@ -180,13 +179,13 @@ async def _ask(
         body |= {names[name]: given for name, given in domains.items() if given}
     client: AsyncClient
     try:
-        async with httpx.AsyncClient(timeout=SEARCH_S, trust_env=False) as client:
+        async with httpx2.AsyncClient(timeout=SEARCH_S, trust_env=False) as client:
             answer = await client.post(f"{service.base_url}/search", headers=headers, json=body)
             answer.raise_for_status()
             found: object = answer.json()
-    except httpx.HTTPStatusError as error:
+    except httpx2.HTTPStatusError as error:
         raise ToolFailure(f"the search service answered {error.response.status_code}.") from None
-    except (httpx.HTTPError, ValueError) as error:
+    except (httpx2.HTTPError, ValueError) as error:
         raise ToolFailure(f"the search service cannot be asked ({type(error).__name__}).") from None
     results = cast("dict[str, Any]", found).get("results") if isinstance(found, dict) else None
     return [_told(cast("Mapping[str, object]", each)) for each in results or () if isinstance(each, dict)]

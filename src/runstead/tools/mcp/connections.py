@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from runstead.domain.mcp_server import McpSecrets, McpServer
 from runstead.errors import Unavailable
 from runstead.ids import McpServerId
-from runstead.settings import Settings
 from runstead.tools.mcp.failure import McpFailure, McpLost, McpNotSent
+from runstead.tools.mcp.permission import Permission
 
 if TYPE_CHECKING:
     from mcp.client import Client
@@ -48,9 +48,9 @@ class Connection:
         """Whether nothing can be asked of it any more."""
         return self._over
 
-    def begin(self, group: asyncio.TaskGroup, wire: Any, secrets: McpSecrets, settings: Settings) -> None:
+    def begin(self, group: asyncio.TaskGroup, wire: Any, secrets: McpSecrets, permission: Permission) -> None:
         """Open it in a task of its own."""
-        self._task = group.create_task(self._hold(wire, secrets, settings))
+        self._task = group.create_task(self._hold(wire, secrets, permission))
 
     async def client(self) -> Client:
         """The open connection. Raises `McpFailure` where it cannot be opened."""
@@ -85,11 +85,11 @@ class Connection:
         if self._task is not None:
             self._task.cancel()
 
-    async def _hold(self, wire: Any, secrets: McpSecrets, settings: Settings) -> None:
+    async def _hold(self, wire: Any, secrets: McpSecrets, permission: Permission) -> None:
         """Open it, and keep it open until it is left, lost, or idle for too long."""
         error = "it ended."
         try:
-            async with wire.connected(self.server, secrets, settings, self.leave) as client:
+            async with wire.connected(self.server, secrets, permission, self.leave) as client:
                 self._opened.set_result(client)
                 self._look()
                 await self._leave.wait()
@@ -115,8 +115,9 @@ class Connection:
 class Connections:
     """All connections of this process, by server."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, permission: Permission) -> None:
+        self._permission = permission
+        self._settings = permission.settings
         self._kept: dict[McpServerId, Connection] = {}
         self._group: asyncio.TaskGroup | None = None
 
@@ -199,7 +200,7 @@ class Connections:
         if self._group is None:
             raise Unavailable("The server is starting or stopping; ask again.")
         connection = Connection(server, self._settings.mcp_idle_s)
-        connection.begin(self._group, wire, secrets, self._settings)
+        connection.begin(self._group, wire, secrets, self._permission)
         return connection
 
     async def _within(self, connection: Connection, ask: Callable[[Client], Awaitable[T]]) -> T:

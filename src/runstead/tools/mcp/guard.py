@@ -1,8 +1,8 @@
 """How MCP servers are asked over HTTP: only at addresses that were checked, and never for more than a bounded answer.
 
-An address is looked at for each request and connected to as it was looked at, redirects included. A failure of the network
-becomes an answer that says so, so that one request's failure leaves the others of a connection alone; what was certainly not
-seen by the server is told apart from what may have been. Loaded with the SDK, when a server is first needed.
+An address is looked at for each connection and connected to as it was looked at (`outward.transport`). A failure of the
+network becomes an answer that says so, so that one request's failure leaves the others of a connection alone; what was
+certainly not seen by the server is told apart from what may have been. Loaded with the SDK, when a server is first needed.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from collections.abc import AsyncIterator
 import httpx2
 import orjson
 
-from runstead.settings import Settings
-from runstead.tools.mcp.permission import target
-from runstead.tools.ssrf import Refused
+from runstead.outward.transport import NotReached, OutwardTransport
+from runstead.tools.mcp.permission import Permission
 
 ANSWER_BYTES_MAX = 8 * 1024 * 1024
 CONNECTIONS_MAX = 32  # of one server
@@ -25,7 +24,6 @@ REFUSED = -31_003
 # Where an answer of ours says why, for those who look at its status only.
 WHY = "runstead_why"
 _SESSION = "mcp-session-id"
-_OURS = {b"host", b"accept-encoding"}
 _GONE = 404
 
 
@@ -54,28 +52,16 @@ class Limited(httpx2.AsyncByteStream):
 class Guard(httpx2.AsyncBaseTransport):
     """A transport that asks allowed addresses only."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        limits = httpx2.Limits(max_connections=CONNECTIONS_MAX)
-        self._inner = httpx2.AsyncHTTPTransport(limits=limits, trust_env=False)
+    def __init__(self, permission: Permission) -> None:
+        self._inner = OutwardTransport(permission.reach, connections_max=CONNECTIONS_MAX)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """The answer of the checked address, or one of ours that says why there is none."""
+        request.headers["accept-encoding"] = "identity"
         try:
-            to = await target(str(request.url), self._settings)
-        except Refused as why:
+            answer = await self._inner.handle_async_request(request)
+        except NotReached as why:
             return _failed(REFUSED, f"its address is not asked: {why}")
-        headers = [(name, value) for name, value in request.headers.raw if name.lower() not in _OURS]
-        headers += [(b"host", to.host_header.encode()), (b"accept-encoding", b"identity")]
-        sent = httpx2.Request(
-            request.method,
-            to.url,
-            headers=headers,
-            stream=request.stream,
-            extensions={**request.extensions, "sni_hostname": to.host},
-        )
-        try:
-            answer = await self._inner.handle_async_request(sent)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
             return _failed(NOT_SENT, f"it cannot be reached ({type(error).__name__}).")
         except httpx2.TransportError as error:
@@ -111,13 +97,14 @@ def _failed(code: int, why: str) -> httpx2.Response:
     )
 
 
-def guarded_client(settings: Settings, headers: dict[str, str]) -> httpx2.AsyncClient:
+def guarded_client(permission: Permission, headers: dict[str, str]) -> httpx2.AsyncClient:
     """A client for one server."""
+    settings = permission.settings
     wait = settings.mcp_connect_timeout_s
     # A call's own limit ends it before, and so does idleness.
     silence = max(settings.mcp_call_timeout_s, settings.mcp_idle_s) + wait
     return httpx2.AsyncClient(
-        transport=Guard(settings),
+        transport=Guard(permission),
         headers=headers,
         timeout=httpx2.Timeout(wait, read=silence),
         follow_redirects=False,

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 import shutil
-from urllib.parse import urlsplit
 
 from runstead.domain.mcp_server import McpSecrets, McpServer
 from runstead.errors import Forbidden, Invalid
+from runstead.outward.addresses import NoAddress, NotPublic, Refused, host_and_port
+from runstead.outward.inward import MCP_SERVERS, Inward
 from runstead.settings import Settings
-from runstead.tools.ssrf import NotPublic, Refused, Target, target_of
 
 # Variables by which a program is made to load or run something else than what was allowed.
 _STEERS = re.compile(
@@ -22,58 +22,49 @@ _STEERS = re.compile(
 )
 
 
-async def check(server: McpServer, secrets: McpSecrets, settings: Settings) -> None:
-    """Raises `Forbidden` or `Invalid`, naming the setting that would let the server be used.
+class Permission:
+    """What the operator allows, as `settings` say it. Raises `Invalid` where they cannot be read."""
 
-    A name without an address now may have one later: it is let through.
-    """
-    if server.transport == "stdio":
-        program(server, secrets, settings)
-        return
-    try:
-        await target(server.url, settings)
-    except NotPublic as why:
-        raise Forbidden(
-            f"This MCP server may not be asked: {why} The operator can allow its host with RUNSTEAD_MCP_ALLOW_HOSTS."
-        ) from None
-    except Refused as why:
-        if "cannot be resolved" not in str(why):
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.reach = Inward(settings.mcp_allow_hosts, MCP_SERVERS).reach
+
+    async def check(self, server: McpServer, secrets: McpSecrets) -> None:
+        """Raises `Forbidden` or `Invalid`, naming the setting that would let the server be used.
+
+        A name without an address now may have one later: it is let through.
+        """
+        if server.transport == "stdio":
+            self.program(server, secrets)
+            return
+        try:
+            await self.reach(*host_and_port(server.url))
+        except NotPublic as why:
+            raise Forbidden(f"This MCP server may not be asked: {why}") from None
+        except NoAddress:
+            return
+        except Refused as why:
             raise Invalid(f"This MCP server cannot be asked: {why}") from None
 
+    def program(self, server: McpServer, secrets: McpSecrets) -> list[str]:
+        """The command line of a server that is a program, its path in full.
 
-def program(server: McpServer, secrets: McpSecrets, settings: Settings) -> list[str]:
-    """The command line of a server that is a program, its path in full.
-
-    Raises `Forbidden` where the operator did not allow it, `Invalid` where it is not there.
-    """
-    given = (server.command, *server.arguments)
-    if not any(given[: len(allowed)] == allowed for allowed in settings.mcp_commands):
-        raise Forbidden(
-            f"Running {server.command[:200]!r} as an MCP server is not allowed here. The operator can allow a command with"
-            " RUNSTEAD_MCP_STDIO_COMMANDS; servers of the types sse and streamable_http need no permission."
-        )
-    if any("\0" in each for each in given):
-        raise Invalid("A command cannot hold NUL characters.")
-    steering = [name[:100] for name in secrets.environment if _STEERS.fullmatch(name)]
-    if steering:
-        raise Forbidden(
-            f"These variables change what a program loads and cannot be given: {', '.join(steering)}."
-        )
-    found = shutil.which(server.command)
-    if found is None:
-        raise Invalid(f"There is no program {server.command[:200]!r} on this server.")
-    return [found, *server.arguments]
-
-
-async def target(url: str, settings: Settings) -> Target:
-    """Where a URL leads. Raises `Refused`."""
-    return await target_of(url, private=_inward_allowed(url, settings))
-
-
-def _inward_allowed(url: str, settings: Settings) -> bool:
-    try:
-        parts = urlsplit(url)
-        host, port = (parts.hostname or "").lower(), parts.port
-    except ValueError:
-        return False
-    return bool({host, f"{host}:{port}"} & settings.mcp_inward_hosts)
+        Raises `Forbidden` where the operator did not allow it, `Invalid` where it is not there.
+        """
+        given = (server.command, *server.arguments)
+        if not any(given[: len(allowed)] == allowed for allowed in self.settings.mcp_commands):
+            raise Forbidden(
+                f"Running {server.command[:200]!r} as an MCP server is not allowed here. The operator can allow a command"
+                " with RUNSTEAD_MCP_STDIO_COMMANDS; servers of the types sse and streamable_http need no permission."
+            )
+        if any("\0" in each for each in given):
+            raise Invalid("A command cannot hold NUL characters.")
+        steering = [name[:100] for name in secrets.environment if _STEERS.fullmatch(name)]
+        if steering:
+            raise Forbidden(
+                f"These variables change what a program loads and cannot be given: {', '.join(steering)}."
+            )
+        found = shutil.which(server.command)
+        if found is None:
+            raise Invalid(f"There is no program {server.command[:200]!r} on this server.")
+        return [found, *server.arguments]

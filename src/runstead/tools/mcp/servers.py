@@ -20,7 +20,7 @@ from runstead.store.database import Database
 from runstead.store.vault import CannotOpen, Vault
 from runstead.tools.mcp.connections import Connections, wire_module
 from runstead.tools.mcp.failure import McpFailure
-from runstead.tools.mcp.permission import check
+from runstead.tools.mcp.permission import Permission
 from runstead.tools.registry import Arguments, ToolContext, ToolFailure
 
 _SEALED_AS = "mcp server"
@@ -32,8 +32,8 @@ class McpServers:
     def __init__(self, db: Database, vault: Vault, settings: Settings) -> None:
         self._db = db
         self._vault = vault
-        self._settings = settings
-        self.connections = Connections(settings)
+        self._permission = Permission(settings)
+        self.connections = Connections(self._permission)
 
     async def run(self, tool: StoredTool, arguments: Arguments, context: ToolContext) -> ToolOutcome:
         """One call of an agent's tool. Raises `ToolFailure` where it could not be carried out."""
@@ -74,7 +74,7 @@ class McpServers:
 
     async def tried(self, server: McpServer, secrets: McpSecrets) -> list[OfferedTool]:
         """What a server lists that need not be registered. Raises `McpFailure`, `Forbidden` and `Invalid`."""
-        await check(server, secrets, self._settings)
+        await self._permission.check(server, secrets)
         wire = await wire_module()
         try:
             return await self.connections.ask_once(server, secrets, wire.tools_of)
@@ -83,7 +83,7 @@ class McpServers:
 
     async def allow(self, server: McpServer, secrets: McpSecrets) -> None:
         """Raises `Forbidden` or `Invalid` where this server may not be used here."""
-        await check(server, secrets, self._settings)
+        await self._permission.check(server, secrets)
 
     def sealed(self, server_id: McpServerId, secrets: McpSecrets) -> bytes | None:
         """Secrets as they are kept; None where there are none."""
@@ -112,7 +112,7 @@ class McpServers:
     async def _allowed(self, server: McpServer) -> McpSecrets:
         """A server's secrets, where it may be used. Raises `Forbidden` and `Invalid`."""
         secrets = self.opened(server)
-        await check(server, secrets, self._settings)
+        await self._permission.check(server, secrets)
         return secrets
 
 

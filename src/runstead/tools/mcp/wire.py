@@ -36,10 +36,9 @@ from pydantic import ValidationError
 from runstead import __version__
 from runstead.domain.mcp_server import McpSecrets, McpServer, OfferedTool, request_headers
 from runstead.domain.tool import ToolOutcome
-from runstead.settings import Settings
 from runstead.tools.mcp.failure import McpFailure, McpLost, McpNotSent
 from runstead.tools.mcp.guard import LOST, NOT_SENT, WHY, guarded_client
-from runstead.tools.mcp.permission import program
+from runstead.tools.mcp.permission import Permission
 from runstead.tools.mcp.program import program_transport
 
 TOOLS_MAX = 500  # of one server
@@ -95,14 +94,14 @@ class Watched(ReadStream[SessionMessage | Exception]):
 
 @asynccontextmanager
 async def connected(
-    server: McpServer, secrets: McpSecrets, settings: Settings, ended: Callable[[], None]
+    server: McpServer, secrets: McpSecrets, permission: Permission, ended: Callable[[], None]
 ) -> AsyncGenerator[Client]:
     """A connection to a server, until the block is left; a server that is a program runs as long.
 
     `ended` is called when nothing more comes from the server.
     """
     us = Implementation(name="runstead", version=__version__)
-    transport = _watched(server, secrets, settings, ended)
+    transport = _watched(server, secrets, permission, ended)
     async with Client(transport, client_info=us, cache=None) as client:
         yield client
 
@@ -165,28 +164,28 @@ async def _asked(answer: Awaitable[T]) -> T:
 
 @asynccontextmanager
 async def _watched(
-    server: McpServer, secrets: McpSecrets, settings: Settings, ended: Callable[[], None]
+    server: McpServer, secrets: McpSecrets, permission: Permission, ended: Callable[[], None]
 ) -> AsyncGenerator[TransportStreams]:
     async with AsyncExitStack() as stack:
-        transport = _transport(server, secrets, settings, stack)
+        transport = _transport(server, secrets, permission, stack)
         read, write = await stack.enter_async_context(transport)
         yield Watched(read, ended), write
 
 
 def _transport(
-    server: McpServer, secrets: McpSecrets, settings: Settings, stack: AsyncExitStack
+    server: McpServer, secrets: McpSecrets, permission: Permission, stack: AsyncExitStack
 ) -> Transport:
     if server.transport == "stdio":
-        command = program(server, secrets, settings)
+        command = permission.program(server, secrets)
         return program_transport(command, secrets.environment)
     headers = request_headers(server, secrets)
     if server.transport == "sse":
 
         def made(*_given: Any, **_named: Any) -> httpx2.AsyncClient:
-            return guarded_client(settings, headers)
+            return guarded_client(permission, headers)
 
         return sse_client(server.url, httpx_client_factory=made)
-    client = guarded_client(settings, headers)
+    client = guarded_client(permission, headers)
     stack.push_async_exit(client)
     return streamable_http_client(server.url, http_client=client)
 

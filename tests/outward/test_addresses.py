@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from runstead.tools.ssrf import Refused, joined, public, target_of
+from runstead.outward.addresses import Refused, host_and_port, joined, public
+from runstead.outward.inward import PROVIDERS, Inward
 
 
 @pytest.mark.parametrize(
@@ -67,16 +68,12 @@ def test_only_public_addresses(address: str, asked: bool) -> None:
 async def test_what_is_refused(url: str) -> None:
     """However it is written."""
     with pytest.raises(Refused):
-        await target_of(url)
+        await Inward("", PROVIDERS).reach(*host_and_port(url))
 
 
-async def test_where_a_url_leads() -> None:
-    """The address stands in the place of the name, which the server is told beside it."""
-    target = await target_of("https://8.8.8.8/a/b?c=d#e")
-    assert target.url == "https://8.8.8.8:443/a/b?c=d"
-    assert (target.host, target.host_header) == ("8.8.8.8", "8.8.8.8")
-    local = await target_of("http://localhost:8080", private=True)
-    assert local.host_header == "localhost:8080"
-    assert local.path == "/"
+def test_which_server_a_url_names() -> None:
+    """With the port that its scheme has, where it names none; a redirect is read as browsers do."""
+    assert host_and_port("https://a.example/b?c=d#e") == ("a.example", 443)
+    assert host_and_port(" http://[::1]:8080 ") == ("::1", 8080)
     assert joined("https://a.example/x/y", "../z") == "https://a.example/z"
     assert joined("https://a.example/x", "//b.example/") == "https://b.example/"

@@ -1,8 +1,9 @@
-"""Where clients may make this server go, to providers and callbacks: public addresses, and inward what the operator names.
+"""Where others may make this server go, to providers, callbacks, MCP servers and pages: public addresses, and inward what
+the operator names. One rule, and one way to write places down, for every setting that names some.
 
-A server that is open (to this machine only, without a key) lets its one user name this machine too: a model on one's own
-machine is the usual case, and nobody else can ask. As soon as there is a key or a password, only those inward places are
-allowed that a setting names.
+A server that is open (to this machine only, without a key) lets its one user name this machine too, as a provider or for
+callbacks: a model on one's own machine is the usual case, and nobody else can ask. As soon as there is a key or a password,
+only those inward places are allowed that a setting names.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from runstead.errors import Invalid, ModelError, ModelErrorKind
-from runstead.tools.ssrf import Address, Refused, addresses_of, public
+from runstead.errors import Invalid
+from runstead.outward.addresses import Address, NotPublic, addresses_of, public
 
+# As a setting would name it.
+EVERYWHERE = "0.0.0.0/0, ::/0"
+# The settings that name places.
 PROVIDERS = "RUNSTEAD_PROVIDER_ALLOW_HOSTS"
 CALLBACKS = "RUNSTEAD_CALLBACK_ALLOW_HOSTS"
+MCP_SERVERS = "RUNSTEAD_MCP_ALLOW_HOSTS"
 PLACES_MAX = 200
 _NAME = re.compile(r"^[a-z0-9_]([a-z0-9_.-]{0,252})$")
 _WITH_PORT = re.compile(r"^(?:\[(?P<six>[^\]]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>\d{1,5}))?$")
@@ -42,40 +47,36 @@ class InwardPlace:
 
 
 class Inward:
-    """Looks at an address before it is connected to. `open_here` says whether the server is open to this machine only.
+    """Looks at an address before it is connected to. `setting` is the variable that gave `allowed`: refusals name it.
 
-    `setting` is the variable that gave `allowed`: refusals name it.
+    `open_here` says whether the server is open to this machine only; without it that makes no difference.
     """
 
     def __init__(
-        self, allowed: str, open_here: Callable[[], Awaitable[bool]], setting: str = PROVIDERS
+        self, allowed: str, setting: str, open_here: Callable[[], Awaitable[bool]] | None = None
     ) -> None:
         self._places = places_in(allowed, setting)
         self._open_here = open_here
         self._setting = setting
 
     async def reach(self, host: str, port: int) -> Sequence[str]:
-        """The addresses of a name, all of which may be connected to. Raises `ModelError` UNREACHABLE."""
-        try:
-            addresses = await addresses_of(host, port)
-        except Refused as why:
-            raise _refused(str(why)) from None
+        """The addresses of a name, all of which may be connected to. Raises `Refused`, `NotPublic` for an inward one."""
+        addresses = await addresses_of(host, port)
         for text in addresses:
-            if public(text) or await self._allowed(host, text, port):
-                continue
-            raise _refused(
-                f"{host!r} is not on the public internet; the server's operator can allow it in {self._setting}."
-            )
+            if not (public(text) or await self._allowed(host, text, port)):
+                raise NotPublic(
+                    f"{host!r} is not on the public internet; the server's operator can allow it in {self._setting}."
+                )
         return addresses
 
     async def _allowed(self, host: str, text: str, port: int) -> bool:
         address = _bare(text)
         if any(place.holds(host, address, port) for place in self._places):
             return True
-        return address.is_loopback and await self._open_here()
+        return self._open_here is not None and address.is_loopback and await self._open_here()
 
 
-def places_in(text: str, setting: str = PROVIDERS) -> tuple[InwardPlace, ...]:
+def places_in(text: str, setting: str) -> tuple[InwardPlace, ...]:
     """What the setting names: names, addresses and networks, each with a port or without. Raises `Invalid`."""
     entries = [entry.strip().lower() for entry in text.split(",") if entry.strip()]
     if len(entries) > PLACES_MAX:
@@ -113,7 +114,3 @@ def _bare(text: str) -> Address:
     address = ipaddress.ip_address(text)
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
-
-
-def _refused(why: str) -> ModelError:
-    return ModelError(ModelErrorKind.UNREACHABLE, why[:1].upper() + why[1:], cause=why, retryable=False)

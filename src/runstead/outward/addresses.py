@@ -1,7 +1,6 @@
-"""Which addresses a model may make this server ask: public ones. What is inside of its own network is not told to anybody.
+"""What a URL names and which addresses a name has, and which of those are of the public internet.
 
-A name is resolved once, every address that it has is looked at, and one of those is connected to: what is checked is what is
-asked. Each redirect is a new question.
+What is inside of this server's own network is not told to anybody, unless its operator says so: that is `inward`'s.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 URL_CHARS_MAX = 4_000
@@ -18,49 +17,21 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _PORTS = {"http": 80, "https": 443}
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+# The addresses of a host and port, each one that may be connected to. Raises `Refused` where one may not be. What was looked
+# at is what is connected to: a name is not resolved a second time.
+Reach = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 class Refused(Exception):
     """This address is not asked; the text says why."""
 
 
+class NoAddress(Refused):
+    """The name has no address now."""
+
+
 class NotPublic(Refused):
     """The address is not one of the public internet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where to connect, and what to ask there. `host` is the name that the certificate must have."""
-
-    scheme: str
-    host: str
-    port: int
-    address: str
-    path: str
-
-    @property
-    def url(self) -> str:
-        """The URL with the address that was checked in the place of the name."""
-        address = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{self.scheme}://{address}:{self.port}{self.path}"
-
-    @property
-    def host_header(self) -> str:
-        """The name as the server that is asked expects it."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
-
-
-async def target_of(url: str, *, private: bool = False) -> Target:
-    """Where a URL leads. Raises `Refused`; `private` lets addresses through that are not public."""
-    parts = _parts(url)
-    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
-    addresses = await addresses_of(host, port)
-    for address in addresses:
-        if not private and not public(address):
-            raise NotPublic(f"{host!r} is not on the public internet; only public addresses are asked.")
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(parts.scheme, host, port, addresses[0], path)
 
 
 async def addresses_of(host: str, port: int) -> list[str]:
@@ -69,10 +40,10 @@ async def addresses_of(host: str, port: int) -> list[str]:
         async with asyncio.timeout(RESOLVE_S):
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, TimeoutError, UnicodeError):
-        raise Refused(f"the name {host!r} cannot be resolved.") from None
+        raise NoAddress(f"the name {host!r} cannot be resolved.") from None
     addresses = list(dict.fromkeys(str(each[4][0]).partition("%")[0] for each in found))
     if not addresses:
-        raise Refused(f"the name {host!r} has no address.")
+        raise NoAddress(f"the name {host!r} has no address.")
     return addresses
 
 

@@ -1,11 +1,12 @@
-"""Where the providers may be that actors bring: what is public, what is allowed, and this machine while it is open."""
+"""Where others may make this server go: what is public, what is allowed, and this machine while it is open."""
 
 from __future__ import annotations
 
 import pytest
 
-from runstead.errors import Invalid, ModelError, ModelErrorKind
-from runstead.tools.inward import PLACES_MAX, Inward, places_in
+from runstead.errors import Invalid
+from runstead.outward.addresses import NoAddress, NotPublic, Refused
+from runstead.outward.inward import EVERYWHERE, PLACES_MAX, PROVIDERS, Inward, places_in
 
 
 def inward(allowed: str = "", *, is_open: bool = False) -> Inward:
@@ -14,15 +15,13 @@ def inward(allowed: str = "", *, is_open: bool = False) -> Inward:
     async def answer() -> bool:
         return is_open
 
-    return Inward(allowed, answer)
+    return Inward(allowed, PROVIDERS, answer)
 
 
-async def refused(guard: Inward, host: str, port: int = 80) -> ModelError:
-    """The refusal, which nobody is asked about again."""
-    with pytest.raises(ModelError) as caught:
+async def refused(guard: Inward, host: str, port: int = 80) -> Refused:
+    """The refusal."""
+    with pytest.raises(Refused) as caught:
         await guard.reach(host, port)
-    assert caught.value.kind is ModelErrorKind.UNREACHABLE
-    assert not caught.value.retryable
     return caught.value
 
 
@@ -36,7 +35,8 @@ async def test_what_is_public_is_reached() -> None:
 async def test_a_server_with_a_key_reaches_nothing_inward(host: str) -> None:
     """And says which setting would let it."""
     error = await refused(inward(), host)
-    assert "RUNSTEAD_PROVIDER_ALLOW_HOSTS" in error.detail
+    assert isinstance(error, NotPublic)
+    assert PROVIDERS in str(error)
 
 
 async def test_an_open_server_reaches_its_own_machine_and_no_other() -> None:
@@ -65,6 +65,8 @@ async def test_an_open_server_reaches_its_own_machine_and_no_other() -> None:
         ("fd00::/8", "fd12::1", 80, True),
         ("127.0.0.1", "::ffff:127.0.0.1", 80, True),
         ("other.lan, 10.0.0.0/8", "10.1.2.3", 80, True),
+        (EVERYWHERE, "::1", 80, True),
+        (EVERYWHERE, "::ffff:10.0.0.1", 80, True),
     ],
 )
 async def test_the_operator_names_places(allowed: str, host: str, port: int, reached: bool) -> None:
@@ -82,8 +84,8 @@ async def test_the_operator_names_places(allowed: str, host: str, port: int, rea
 def test_what_is_no_place_is_said(text: str) -> None:
     assert PLACES_MAX < 300
     with pytest.raises(Invalid, match="RUNSTEAD_PROVIDER_ALLOW_HOSTS"):
-        places_in(text)
+        places_in(text, PROVIDERS)
 
 
 async def test_a_name_that_nobody_has() -> None:
-    assert "cannot be resolved" in (await refused(inward(), "nobody.invalid")).detail
+    assert isinstance(await refused(inward(EVERYWHERE), "nobody.invalid"), NoAddress)

@@ -1,0 +1,1 @@
+"""Where this server connects to on the word of others, and how: addresses are looked at, and what was looked at is asked."""
