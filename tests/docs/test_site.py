@@ -16,7 +16,7 @@ from selectolax.lexbor import LexborHTMLParser
 from tests.ui.browser import chromium
 from website.site import ROOT, BuildFailed, build, homes, in_navigation, strictly
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 # What a browser fetches of a page by itself; a link to elsewhere is the reader's to follow.
 _FETCHED = {
     "script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "audio": "src", "object": "data",

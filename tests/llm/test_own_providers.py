@@ -27,7 +27,7 @@ from runstead.store.vault import Vault
 from runstead.tools.inward import Inward
 
 # The providers' libraries take their time to load.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 TYPES = {"chat": "vllm", "anthropic": "anthropic", "google": "google_ai"}
 KEY = "sk-own-0123456789"
 ID = ProviderId("provider-1")

@@ -15,7 +15,7 @@ from tests.story_model import StoryModel
 from tests.ui.browser import DESK, PHONE, Look, Theme
 from tests.ui.seeds import ASK_LONG, Seeds, begun, sow
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 GATE = "shown"
