@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 Theme = Literal["light", "dark"]
-WAIT_MS = 15_000
+WAIT_MS = 45_000
 DESK = (1280, 800)
 PHONE = (390, 844)
 ARGUMENTS = (
