@@ -81,7 +81,7 @@ class LogBench:
             db: Database = SqliteDatabase(Path(place.url.removeprefix("sqlite:///")))
             made = cls(db, EmbeddedLog(db, encode), clock, ids)
         else:
-            db = PostgresDatabase(place.url, pool_size=4)
+            db = PostgresDatabase(place.url, pool_size=4, timeout_s=60.0)
             hot = HotStreams(place.redis_url, timeout_s=place.redis_timeout_s) if place.redis_url else None
             made = cls(db, SharedLog(db, encode, hot), clock, ids, hot)
         await made.log.open()
