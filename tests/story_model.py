@@ -5,9 +5,9 @@ keeps no state between requests and a killed Runstead may ask again. A text in `
 message is answered by repeating it. It speaks Chat Completions only and is never more clever than its story.
 
 A turn has `reasoning` and `text`, each a list of acts, and `calls`. An act is a string (one token) or one of
-`{"gate": name}` (go on when the test opens it), `{"pause_ms": n}`, `{"silence": true}` (say nothing for ever),
-`{"garbage": text}` (a frame that is no JSON), `{"die": true}` (close the connection in mid-sentence). A turn with `status`
-is an HTTP error.
+`{"gate": name}` (go on when it is opened, by the test or by another story's `{"open": name}`), `{"pause_ms": n}`,
+`{"silence": true}` (say nothing for ever), `{"garbage": text}` (a frame that is no JSON), `{"die": true}` (close the
+connection in mid-sentence). A turn with `status` is an HTTP error.
 """
 
 from __future__ import annotations
@@ -212,6 +212,8 @@ class StoryModel:
             self._note(lambda: setattr(asked, "said", asked.said + 1))
         elif "gate" in act:
             await self._pass(act["gate"])
+        elif "open" in act:
+            self._open(act["open"])
         elif "pause_ms" in act:
             await asyncio.sleep(act["pause_ms"] / 1000)
         elif "silence" in act:
