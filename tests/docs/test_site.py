@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from selectolax.lexbor import LexborHTMLParser
-from tests.ui.browser import chromium
+from tests.ui.browser import WAIT_MS, chromium
 from website.site import ROOT, BuildFailed, build, homes, in_navigation, strictly
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -90,6 +90,7 @@ def test_a_browser_asks_one_server_only(site: Path) -> None:
     """Whatever the pages' scripts do when they run: search included."""
     with _served(site) as address, chromium() as browser:
         page = browser.new_page()
+        page.set_default_timeout(4 * WAIT_MS)
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         for name in ("index.html", "web.html", "api/runs.html"):

@@ -57,7 +57,7 @@ def chromium() -> Generator[Browser]:
     path = chromium_path()
     expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS), timeout=4 * WAIT_MS)
         try:
             yield browser
         finally:
