@@ -37,7 +37,9 @@ __all__ = [
 ]
 
 # How long an example takes is the machine's business; tests of time are benchmarks.
-hypothesis.settings.register_profile("runstead", deadline=None)
+hypothesis.settings.register_profile(
+    "runstead", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("runstead")
 
 # Plain, as the server writes them: drawn with the values of all variables, tracebacks took a seventh of the time.
@@ -48,7 +50,7 @@ OURS = "runstead-"
 SERVICES = frozenset({"postgres_server", "redis_server"})
 # Tests of the whole: suites that run a seam's every implementation, processes that die, clients that are installed.
 WHOLE = frozenset({"compat", "conformance", "e2e", "fault", "fuzz", "migration", "property"})
-ENDING_S = 2.0
+ENDING_S = 20.0
 LOOK_S = 0.005
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

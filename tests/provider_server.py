@@ -323,12 +323,12 @@ def in_thread(make: Callable[[], ProviderServer] = ProviderServer) -> Generator[
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),), name="provider-server", daemon=True)
     thread.start()
-    assert ready.wait(10), "the provider server did not start"
+    assert ready.wait(60), "the provider server did not start"
     try:
         yield servers[0]
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(60)
 
 
 async def _main(port: int) -> None:

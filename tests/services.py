@@ -31,8 +31,8 @@ from tests.ports import free_port
 
 from runstead.store.migrate import migrate
 
-START_S = 30.0
-STOP_S = 20.0
+START_S = 60.0
+STOP_S = 60.0
 POLL_S = 0.01
 CONNECTIONS = 200
 POSTGRES_USER = "postgres"

@@ -5,9 +5,9 @@ keeps no state between requests and a killed Runstead may ask again. A text in `
 message is answered by repeating it. It speaks Chat Completions only and is never more clever than its story.
 
 A turn has `reasoning` and `text`, each a list of acts, and `calls`. An act is a string (one token) or one of
-`{"gate": name}` (go on when the test opens it), `{"pause_ms": n}`, `{"silence": true}` (say nothing for ever),
-`{"garbage": text}` (a frame that is no JSON), `{"die": true}` (close the connection in mid-sentence). A turn with `status`
-is an HTTP error.
+`{"gate": name}` (go on when it is opened, by the test or by another story's `{"open": name}`), `{"pause_ms": n}`,
+`{"silence": true}` (say nothing for ever), `{"garbage": text}` (a frame that is no JSON), `{"die": true}` (close the
+connection in mid-sentence). A turn with `status` is an HTTP error.
 """
 
 from __future__ import annotations
@@ -26,13 +26,18 @@ from typing import Any, Self, cast
 Json = dict[str, Any]
 MODEL = "story"
 PROMPT_TOKENS = 10
+# Until a wait is given up: only what hangs takes so long.
+WAIT_S = 45.0
 _MARKED = re.compile(r"<<(\{.*\})>>", re.DOTALL)
 _LENGTH = re.compile(rb"(?i)content-length:\s*(\d+)")
 
 
 @dataclass(slots=True)
 class Asked:
-    """One request for an answer, and what became of it. Times are nanoseconds of the monotonic clock."""
+    """One request for an answer, and what became of it. Times are nanoseconds of the monotonic clock.
+
+    `ended_ns` is taken before the last bytes go out: nothing that follows from the answer can be earlier.
+    """
 
     body: Json
     began_ns: int
@@ -68,7 +73,7 @@ class StoryModel:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(10), "the story model did not start"
+        assert self._ready.wait(WAIT_S), "the story model did not start"
         return self
 
     def __exit__(
@@ -80,7 +85,7 @@ class StoryModel:
         stop = self._stop
         assert stop is not None
         self._loop.call_soon_threadsafe(stop.set)
-        self._thread.join(10)
+        self._thread.join(WAIT_S)
 
     @property
     def url(self) -> str:
@@ -91,7 +96,7 @@ class StoryModel:
         """Let everybody pass who waits, or will wait, at this gate."""
         self._loop.call_soon_threadsafe(self._open, gate)
 
-    def wait_until(self, holds: Callable[[], bool], deadline_s: float = 10.0) -> None:
+    def wait_until(self, holds: Callable[[], bool], deadline_s: float = WAIT_S) -> None:
         """Wait until something recorded here holds. Raises `AssertionError` at the deadline."""
         with self._changed:
             assert self._changed.wait_for(holds, deadline_s), "the story model saw no such thing"
@@ -100,7 +105,7 @@ class StoryModel:
         """The requests whose last user message contains `mark`."""
         return [asked for asked in list(self.asked) if mark in asked.user_text]
 
-    def wait_asked(self, mark: str, said: int = 0, deadline_s: float = 10.0) -> Asked:
+    def wait_asked(self, mark: str, said: int = 0, deadline_s: float = WAIT_S) -> Asked:
         """The latest request with `mark`, once at least `said` tokens of its answer were sent."""
 
         def there() -> bool:
@@ -162,8 +167,9 @@ class StoryModel:
             hung_up = not playing.done() or playing.result() is None
             playing.cancel()
             hanging_up.cancel()
-        now_ns = time.monotonic_ns()
-        self._note(lambda: setattr(asked, "hung_up_ns" if hung_up else "ended_ns", now_ns))
+        if hung_up:
+            now_ns = time.monotonic_ns()
+            self._note(lambda: setattr(asked, "hung_up_ns", now_ns))
         return not hung_up and not hanging_up.done() and bool(playing.result())
 
     async def _played(self, writer: asyncio.StreamWriter, asked: Asked, turn: Json) -> bool | None:
@@ -177,6 +183,7 @@ class StoryModel:
         if "status" in turn:
             headers = {"retry-after": str(turn["retry_after"])} if "retry_after" in turn else {}
             error = turn.get("error", {"message": "the story says so"})
+            self._ends(asked)
             _send_json(writer, turn["status"], {"error": error}, headers)
             await writer.drain()
             return True
@@ -193,6 +200,7 @@ class StoryModel:
         await out.delta({}, "tool_calls" if turn.get("calls") else turn.get("finish", "stop"))
         usage = turn.get("usage", {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": out.tokens})
         total = usage["prompt_tokens"] + usage["completion_tokens"]
+        self._ends(asked)
         await out.frame({**_CHUNK, "choices": [], "usage": {**usage, "total_tokens": total}})
         await out.end()
         return True
@@ -204,6 +212,8 @@ class StoryModel:
             self._note(lambda: setattr(asked, "said", asked.said + 1))
         elif "gate" in act:
             await self._pass(act["gate"])
+        elif "open" in act:
+            self._open(act["open"])
         elif "pause_ms" in act:
             await asyncio.sleep(act["pause_ms"] / 1000)
         elif "silence" in act:
@@ -211,12 +221,17 @@ class StoryModel:
         elif "garbage" in act:
             await out.raw(b"data: " + act["garbage"].encode() + b"\n\n")
         elif "die" in act:
+            self._ends(asked)
             return False
         return True
 
     async def _pass(self, gate: str) -> None:
         if gate not in self._gates.opened:
             await self._gates.waiting.setdefault(gate, asyncio.Event()).wait()
+
+    def _ends(self, asked: Asked) -> None:
+        now_ns = time.monotonic_ns()
+        self._note(lambda: setattr(asked, "ended_ns", now_ns))
 
     def _note(self, change: Callable[[], None]) -> None:
         with self._changed:

@@ -26,7 +26,8 @@ from runstead.store import runs
 from runstead.store.migrate import migrate
 
 Json = dict[str, Any]
-WAIT_S = 10.0
+# Until a wait is given up: only what hangs takes so long, however slow the machine is.
+WAIT_S = 45.0
 
 
 async def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = WAIT_S) -> None:

@@ -31,7 +31,7 @@ PROJECT = {
     "CHANGELOG.md": "project/changelog.md",
 }
 LEFT_OUT = {"docs/decisions/template.md"}
-BUILD_S = 120
+BUILD_S = 300
 
 
 class BuildFailed(Exception):

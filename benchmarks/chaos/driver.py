@@ -17,7 +17,7 @@ from benchmarks.chaos.leftovers import left_over
 from benchmarks.chaos.plan import plan
 from benchmarks.chaos.takeover import Watch, database_of
 
-SETTLE_S = 60.0
+SETTLE_S = 120.0
 SHOWN = 12
 
 

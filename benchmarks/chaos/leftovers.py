@@ -13,7 +13,7 @@ from benchmarks.chaos.evidence import metric
 from runstead.domain.run import Run
 from runstead.events.hot import LIVE_TTL_S, OVER_TTL_S
 
-QUIET_WITHIN_S = 20.0
+QUIET_WITHIN_S = 60.0
 LEVELS = ("runstead_leases_held", "runstead_streams_open")
 LOOK_EVERY_S = 0.2
 # What Redis says of a key that went meanwhile, and of one that stays.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.serving import until
 
-END_S = 50.0
+END_S = 120.0
 _KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_START")
 
 

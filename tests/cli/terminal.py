@@ -19,7 +19,7 @@ from typing import Self
 
 from tests.cli.outcome import heed_ctrl_c
 
-SHOWN_S = 20.0
+SHOWN_S = 60.0
 ROWS, COLUMNS = 40, 120
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07|[=>()][0B]?)")
 _KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_START")

@@ -13,7 +13,7 @@ from runstead.cli import main
 from runstead.cli.grammar.shell import SHELLS
 
 pytestmark = pytest.mark.slow
-SHELL_S = 20
+SHELL_S = 60
 
 
 def script(shell: str, capsys: pytest.CaptureFixture[str]) -> str:

@@ -18,8 +18,8 @@ from tests.serving import Server, until
 
 pytestmark = pytest.mark.slow
 
-ANSWER_S = 0.5
-START_S = 30.0
+ANSWER_S = 2.0
+START_S = 60.0
 
 
 def family(folder: Path, database_url: str) -> Server:

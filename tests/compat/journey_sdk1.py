@@ -11,9 +11,12 @@ from journey import (
     DEADLINE_S,
     RUNS,
     all_valid,
+    halved,
+    in_order,
     joined,
     kinds,
     numbers,
+    opening,
     operation,
     story,
     tokens,
@@ -118,7 +121,7 @@ def step_streamed_message(world: World) -> None:
     assert isinstance(events[-3], AssistantMessage)
     assert isinstance(events[-2], LettaStopReason)
     assert isinstance(events[-1], LettaUsageStatistics)
-    assert numbers(events) == list(range(1, len(events) + 1))
+    assert in_order(events)
 
 
 @operation
@@ -147,7 +150,7 @@ def background_message(world: World) -> None:
         )
     )
     all_valid(events)
-    assert numbers(events) == list(range(1, len(events) + 1))
+    assert in_order(events)
     world.run_id = events[0].run_id
     assert whole(world, world.run_id).background is True
 
@@ -185,9 +188,11 @@ def retrieve_messages_steps_usage(world: World) -> None:
 @operation
 def attach_in_the_middle_of_a_live_run(world: World) -> None:
     first: list[Any] = []
+    gate = f"middle-{world.agent_id}"
+    opener = new_agent(world)
     for event in world.client.agents.messages.create(
         world.agent_id,
-        messages=said(story({"text": tokens(40, pause_ms=20)})),
+        messages=said(story({"text": halved(40, gate)})),
         streaming=True,
         stream_tokens=True,
         background=True,
@@ -198,10 +203,14 @@ def attach_in_the_middle_of_a_live_run(world: World) -> None:
     run_id = first[0].run_id
     assert world.client.runs.retrieve(run_id).status == "running"
     assert run_id in [run.id for run in world.client.runs.list(agent_id=world.agent_id, active=True)]
-    rest = list(world.client.runs.messages.stream(run_id, starting_after=first[-1].seq_id))
+    rest: list[Any] = []
+    for event in world.client.runs.messages.stream(run_id, starting_after=first[-1].seq_id):
+        if not rest:
+            world.client.agents.messages.create(opener.id, messages=said(opening(gate)))
+        rest.append(event)
     all_valid(rest)
     events = [*first, *rest]
-    assert numbers(events) == list(range(1, len(events) + 1))
+    assert in_order(events)
     pieces = [event.content for event in events if isinstance(event, AssistantMessage)]
     assert "".join(pieces) == joined(40)
     world.run_id = run_id
@@ -211,7 +220,7 @@ def attach_in_the_middle_of_a_live_run(world: World) -> None:
 def attach_after_the_end(world: World) -> None:
     events = list(world.client.runs.messages.stream(world.run_id, starting_after=0))
     all_valid(events)
-    assert numbers(events) == list(range(1, len(events) + 1))
+    assert in_order(events)
     assert kinds(events)[-2:] == ["stop_reason", "usage_statistics"]
     last = events[-1].seq_id
     assert numbers(world.client.runs.messages.stream(world.run_id, starting_after=last - 2)) == [

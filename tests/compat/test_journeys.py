@@ -14,7 +14,7 @@ import pytest
 from tests.compat.environments import HERE, INSTALL_S, NODE, ask, packages_of, python_of
 from tests.serving import Server
 
-JOURNEY_S = 120
+JOURNEY_S = 300
 NPM = {
     "journey_npm0": "letta-client-0.1.211",
     "journey_npm1": "letta-client-1.12.1",

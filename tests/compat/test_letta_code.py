@@ -15,7 +15,7 @@ from tests.compat.environments import INSTALL_S, NODE, ask, packages_of
 from tests.serving import Client, Server
 from tests.story_model import StoryModel
 
-DEADLINE_S = 60
+DEADLINE_S = 180
 USUAL = ("0.19.5", "0.25.9")
 VERSIONS = (
     ("0.15.2", "0.19.5", "0.21.7", "0.22.4", "0.25.9") if os.environ.get("RUNSTEAD_LETTA_CODE") else USUAL

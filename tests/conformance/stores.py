@@ -31,6 +31,7 @@ from runstead.store.postgres import PostgresDatabase
 from runstead.store.sqlite import SqliteDatabase
 
 LEASE_S = 15.0
+PATIENT_S = 60.0
 USER = User(DEFAULT_USER, DEFAULT_ORGANIZATION, "u", NOW, NOW)
 
 
@@ -79,7 +80,7 @@ async def stores(url: str) -> AsyncGenerator[Stores]:
     if url.startswith("sqlite"):
         databases = [SqliteDatabase(put_database(Path(url.removeprefix("sqlite:///"))))] * 2
     else:
-        databases = [PostgresDatabase(url, pool_size=8), PostgresDatabase(url, pool_size=8)]
+        databases = [PostgresDatabase(url, pool_size=8, timeout_s=PATIENT_S) for _ in range(2)]
     clock, ids = ManualClock(), CountingIds()
     logs = [EmbeddedLog(db, encode) for db in databases]
     admissions = [

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.events.bench import LogBench, LogPlace, drained, said
 from tests.services import RedisServer
+from tests.world import WAIT_S
 
 from runstead.errors import Gone, NotFound, StaleEpoch
 from runstead.events.journal import PENDING_ENTRIES_MAX
@@ -148,7 +149,7 @@ async def test_a_reader_that_waits_in_vain_is_given_nothing(bench: LogBench) -> 
 
     assert [] == list(await reader.next(timeout_s=0.01))
     journal.emit(said("a"))
-    assert [(2, b"a")] == [(e.seq, e.data) for e in await reader.next(timeout_s=5)]
+    assert [(2, b"a")] == [(e.seq, e.data) for e in await reader.next(timeout_s=WAIT_S)]
     await bench.finish(run, journal)
 
 
@@ -218,7 +219,7 @@ async def test_a_slow_reader_reads_the_store(bench: LogBench) -> None:
     run_id = await bench.new_run()
     run, journal = await bench.claim(run_id)
     slow = await bench.log.reader(run_id, 0)
-    assert [1] == [entry.seq for entry in await slow.next(timeout_s=5)]
+    assert [1] == [entry.seq for entry in await slow.next(timeout_s=WAIT_S)]
     count = 2 * TAPE_ENTRIES_MAX + 500
     for number in range(count):
         journal.emit(said(f"{number}"))

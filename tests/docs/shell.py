@@ -20,8 +20,8 @@ from pathlib import Path
 from tests.docs.blocks import Block
 from tests.serving import until
 
-PAGE_S = 180.0
-END_S = 20.0
+PAGE_S = 300.0
+END_S = 60.0
 _KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR")
 _PROGRAM = """#!/usr/bin/env bash
 # `runstead` as a reader has it. A server goes behind, and this waits until it answers; one that served before is stopped.

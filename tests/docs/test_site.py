@@ -13,10 +13,10 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from selectolax.lexbor import LexborHTMLParser
-from tests.ui.browser import chromium
+from tests.ui.browser import WAIT_MS, chromium
 from website.site import ROOT, BuildFailed, build, homes, in_navigation, strictly
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 # What a browser fetches of a page by itself; a link to elsewhere is the reader's to follow.
 _FETCHED = {
     "script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "audio": "src", "object": "data",
@@ -90,6 +90,7 @@ def test_a_browser_asks_one_server_only(site: Path) -> None:
     """Whatever the pages' scripts do when they run: search included."""
     with _served(site) as address, chromium() as browser:
         page = browser.new_page()
+        page.set_default_timeout(4 * WAIT_MS)
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         for name in ("index.html", "web.html", "api/runs.html"):

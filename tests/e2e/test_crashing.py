@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -12,13 +11,14 @@ import pytest
 from tests.serving import Client, Frame, Server, run_id_in, saying, story, tokens, until
 from tests.story_model import StoryModel
 
-FINISHED_WITHIN_S = 5.0
+# Whoever waited for the end of a lease would wait longer than any test does.
+LEASE_S = 600
 
 
 @pytest.fixture
 def own(model: StoryModel, tmp_path: Path) -> Iterator[Server]:
     """A server of this test's own, to be broken."""
-    with Server(tmp_path, model.url, RUNSTEAD_KEEPALIVE_S="0.5") as running:
+    with Server(tmp_path, model.url, RUNSTEAD_KEEPALIVE_S="0.5", RUNSTEAD_LEASE_S=f"{LEASE_S}") as running:
         yield running
 
 
@@ -40,16 +40,14 @@ def surviving(frames: list[Frame]) -> list[Frame]:
 
 
 def test_a_killed_server_finishes_its_runs_when_it_is_back(own: Server, model: StoryModel, mark: str) -> None:
-    """SIGKILL in mid-sentence: finished within 5 s of the restart; what was seen stays as it was; each event once."""
+    """SIGKILL in mid-sentence: finished after the restart, whatever its lease; what was seen stays; each event once."""
     with own.client() as client:
         seen = begin(client, story({"text": [*tokens(20), {"gate": mark}, "end"]}), 15)
         own.kill()
         model.open(mark)
         run_id = run_id_in(seen)
         own.start()
-        back_ns = time.monotonic_ns()
         run = client.wait_status(run_id, "completed", "failed", "cancelled")
-        assert (time.monotonic_ns() - back_ns) / 1e9 < FINISHED_WITHIN_S
         assert (run["status"], run["stop_reason"]) == ("completed", "end_turn")
         everything = client.resumed(run_id)
         assert everything[:15] == seen, "what a reader was given survives the process that gave it"
@@ -73,7 +71,7 @@ def test_a_committed_step_is_never_made_again(own: Server, model: StoryModel, ma
         own.kill()
         model.open(mark)
         own.start()
-        client.wait_status(run_id, "completed", deadline_s=FINISHED_WITHIN_S)
+        client.wait_status(run_id, "completed")
         said = client.ask("GET", f"/v1/runs/{run_id}/messages")
         assert [m["message_type"] for m in said].count("tool_call_message") == 1
         assert [m["message_type"] for m in said].count("tool_return_message") == 1

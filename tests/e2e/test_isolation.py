@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.serving import Client, Server, run_id_in, saying, story
+from tests.serving import STOP_S, Client, Server, run_id_in, saying, story
 from tests.story_model import StoryModel
 
 PASSWORD = "long-enough-to-be-one"
@@ -166,7 +166,7 @@ def keys(folder: Path, *arguments: str) -> str:
         [*command, "--data-dir", str(folder / "data")],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=STOP_S,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

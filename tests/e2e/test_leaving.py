@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import pytest
-from tests.serving import Client, Frame, Server, run_id_in, saying, story, text_in, tokens, until
+from tests.serving import Client, Frame, Server, of_the_log, run_id_in, saying, story, text_in, tokens, until
 from tests.story_model import StoryModel
 
 RUNS = 10
@@ -17,11 +18,16 @@ NOT_BACKGROUND = "Run was not created in background mode, so it cannot be retrie
 
 
 def begin(client: Client, content: str, events: int = 1) -> list[Frame]:
-    """Begin a background run with tokens and leave after so many events."""
+    """Begin a background run with tokens and leave after so many events of its log."""
     agent = client.agent()
     body = saying(content, stream_tokens=True, background=True)
     with client.stream(f"/v1/agents/{agent}/messages/stream", body) as frames:
-        return list(islice(frames, events))
+        return list(islice(logged(frames), events))
+
+
+def logged(frames: Iterator[Frame]) -> Iterator[Frame]:
+    """The events as they come, without the pings that fill silence: a slow machine has more of these."""
+    return (frame for frame in frames if frame.seq or frame.done)
 
 
 def numbers(frames: list[Frame]) -> list[int]:
@@ -78,7 +84,7 @@ def test_readers_at_different_places_see_the_same(client: Client, model: StoryMo
         client.stream(f"/v1/runs/{run_id}/stream", {"starting_after": 3}) as early,
         client.stream(f"/v1/runs/{run_id}/stream", {"starting_after": 8}) as late,
     ):
-        first, second = list(islice(early, 8)), list(islice(late, 3))
+        first, second = list(islice(logged(early), 8)), list(islice(logged(late), 3))
         assert client.run(run_id)["status"] == "running"
         model.open(mark)
         first += [frame for frame in early if frame.seq]
@@ -98,7 +104,7 @@ def test_reading_after_the_end_ends(client: Client) -> None:
     assert client.resumed(run_id, 4) == seen[4:]
     for body in ({}, None):
         with client.stream(f"/v1/runs/{run_id}/stream", body) as frames:
-            assert list(frames) == seen
+            assert of_the_log(frames) == seen
 
 
 def test_last_event_id_is_a_cursor(client: Client) -> None:
@@ -106,7 +112,7 @@ def test_last_event_id_is_a_cursor(client: Client) -> None:
     seen = begin(client, story({"text": tokens(5)}), 100)
     path = f"/v1/runs/{run_id_in(seen)}/stream"
     with client.stream(path, None, **{"Last-Event-ID": "3"}) as frames:
-        assert list(frames) == seen[3:]
+        assert of_the_log(frames) == seen[3:]
     assert client.refused("POST", path, None, headers={"Last-Event-ID": "x"}).status_code == 400
 
 

@@ -14,7 +14,7 @@ HANDLE = "adas/story"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_an_actors_runs_are_answered_by_the_actors_provider(folder: Path, model: StoryModel) -> None:
     """Also after a restart. Another actor has neither the provider nor its models; deleted, its runs fail and say why."""
     with Server(folder, "http://127.0.0.1:9/v1", RUNSTEAD_MODEL_RETRIES="0") as server:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.cluster import TAKEOVER_S, Cluster, Watcher, begin, said, whole
+from tests.cluster import Cluster, Watcher, begin, said, whole
 from tests.services import PostgresServer, RedisServer
 from tests.serving import START_S, STOP_S, saying, story, tokens, until
 from tests.story_model import StoryModel
 
 # Processes that start beside other tests may take their time.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 TOKENS = 10
 TEXT = "".join(f"t{n} " for n in range(TOKENS))
@@ -69,13 +69,13 @@ def test_runs_wait_while_nobody_works(cluster: Cluster, model: StoryModel, mark:
         worker.kill()
         waiting = begin(client, story({"text": ["was ", "here"]}, mark=f"{mark}-waiting"))
         asleep = Watcher(api, waiting)
-        until(lambda: len(asleep.frames) > len(asleep.numbered), 20, "a ping in the silence")
+        until(lambda: len(asleep.frames) > len(asleep.numbered), what="a ping in the silence")
         assert client.run(waiting)["status"] == "created"
         assert not model.asked_with(f"{mark}-waiting")
         model.open(mark)
 
         later.start()
-        client.wait_status(begun, "completed", deadline_s=TAKEOVER_S + 10)
+        client.wait_status(begun, "completed")
         client.wait_status(waiting, "completed")
         assert said(whole(watcher.all())) == TEXT + "end"
         assert said(whole(asleep.all())) == "was here"

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from tests.services import RedisServer
 from tests.world import Place, wait_for, wait_until, world
 
+from runstead.clock import ManualClock
 from runstead.domain.run import RunStatus
 from runstead.domain.run_machine import Claimed
 from runstead.engine.engine import end
@@ -23,7 +25,7 @@ from runstead.settings import Settings
 from runstead.store import commit as commits
 
 PROMPT = Settings(drain_s=0.0, reconcile_s=0.02)
-# A busy machine may leave an owner without a turn for longer than a lease: these are only for tests of leases.
+# A busy machine may leave an owner without a turn for longer than a lease: only where that does no harm, or no time goes by.
 QUICK = replace(PROMPT, lease_s=1.0)
 BACKENDS = ("embedded", pytest.param("scaled", marks=pytest.mark.slow))
 
@@ -74,24 +76,48 @@ async def test_a_delivery_that_comes_twice_does_no_harm(tmp_path: Path, place: P
 @pytest.mark.slow
 async def test_a_long_run_keeps_its_lease(tmp_path: Path, place: Place) -> None:
     """A run that takes longer than a lease is not taken from a living owner."""
-    more = asyncio.Event()
+    more, clock = asyncio.Event(), ManualClock()
     gateway = ScriptedGateway([[more, *says("Late.")]])
-    async with world(tmp_path, gateway, settings=QUICK, place=place) as w:
+    async with world(tmp_path, gateway, settings=QUICK, place=place, clock=clock) as w:
         run_id = await w.begin(await w.agent(), "go")
         await wait_until(lambda: len(gateway.requests) == 1, "the model being asked")
         first = (await w.run(run_id)).lease_until
         assert first is not None
 
-        async def renewed_twice() -> bool:
+        async def renewed() -> bool:
             until = (await w.run(run_id)).lease_until
-            return until is not None and (until - first).total_seconds() > QUICK.lease_s
+            return until == clock.now() + timedelta(seconds=QUICK.lease_s)
 
-        await wait_for(renewed_twice, "the lease being renewed past its first end")
+        for _ in range(4):
+            clock.advance(QUICK.lease_s / 2)
+            await wait_for(renewed, "the lease being renewed")
+        assert clock.now() > first
         more.set()
 
         run = await w.ended(run_id)
 
         assert (RunStatus.COMPLETED, 1) == (run.status, run.epoch)
+
+
+async def test_who_slept_keeps_what_nobody_took(tmp_path: Path, place: Place) -> None:
+    """A process that stood still past its leases, and wakes up alone, goes on with its answers: none is begun anew."""
+    more, clock = asyncio.Event(), ManualClock()
+    gateway = ScriptedGateway([[more, *says("Late.")]])
+    async with world(tmp_path, gateway, settings=PROMPT, place=place, clock=clock) as w:
+        run_id = await w.begin(await w.agent(), "go")
+        await wait_until(lambda: len(gateway.requests) == 1, "the model being asked")
+        clock.advance(PROMPT.lease_s * 100)
+
+        async def renewed() -> bool:
+            until = (await w.run(run_id)).lease_until
+            return until is not None and until > clock.now()
+
+        await wait_for(renewed, "the lease being renewed")
+        more.set()
+
+        run = await w.ended(run_id)
+
+        assert (RunStatus.COMPLETED, 1, 1) == (run.status, run.epoch, len(gateway.requests))
 
 
 async def test_a_run_of_a_dead_owner_is_taken_over(tmp_path: Path, place: Place) -> None:

@@ -22,7 +22,7 @@ async def _journey(folder: Path, synchronous: str) -> None:
 
         s.database.acknowledged = acknowledged
         await s.begin()
-        await s.all_over(10.0)
+        await s.all_over()
         await s.pack()
         os.write(acks, b"over\n")
     os.close(acks)

@@ -22,8 +22,6 @@ from runstead.store.messages import MessageFilter, MessagePage
 from runstead.store.pages import Page
 from runstead.store.steps import StepFilter
 
-AGAIN_S = 5.0
-
 
 @dataclass(frozen=True, slots=True)
 class Left:
@@ -139,9 +137,9 @@ async def finish(folder: Path, plan: Plan, effects: int) -> Left:
     """
     async with stage(folder, plan) as s:
         s.points.armed = False
-        await s.all_over(AGAIN_S)
+        await s.all_over()
         await s.send("again")
-        await s.all_over(AGAIN_S)
+        await s.all_over()
         left = await left_by(s)
         given_up = [m.id for m in left.messages if m.mark is Mark.ABANDONED]
         assert not any(m.id in given_up for asked in s.model.requests for m in asked.messages)

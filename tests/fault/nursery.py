@@ -22,7 +22,7 @@ from typing import Any, cast
 from tests.fault.story import Plan, play, rehearse
 
 ROOT = Path(__file__).resolve().parents[2]
-CHILD_S = 20
+CHILD_S = 120
 # Loaded by the engine when it starts: here once, and not in every child.
 PRELOADED = ("docket", "httpx", "uvloop")
 

@@ -50,7 +50,8 @@ class Plan:
     """What a process does, and where it gets its signal: the `nth` time that it reaches the point `at`; "" is nowhere.
 
     `begins`: it sends the message; otherwise it works on what it finds. `drains`: the point at which it is told to stop,
-    and where it then stays. `shares`: another process may work on the same database, so it takes no run from anybody.
+    and where it then stays. `tells`: it delivers callbacks by itself, as servers do. `shares`: another process may work on
+    the same database, so it takes no run from anybody.
     """
 
     at: str = ""
@@ -63,6 +64,7 @@ class Plan:
     on_interrupt: OnInterrupt = "rerun"
     lease_s: float = 15.0
     callback_url: str | None = None
+    tells: bool = True
     shares: bool = False
     synchronous: str = "NORMAL"
 
@@ -267,13 +269,13 @@ class Stage:
         await client.post(path, orjson.dumps(body))
         self.model.client = None
 
-    async def all_over(self, within_s: float) -> None:
+    async def all_over(self) -> None:
         """Wait until no run is left to do."""
 
         async def over() -> bool:
             return not await self.server.services.db.read(active)
 
-        await wait_for(over, "the end of all runs", within_s)
+        await wait_for(over, "the end of all runs")
 
     async def pack(self) -> None:
         """Pack the events of what ended, without waiting for the time at which that is done."""
@@ -321,7 +323,6 @@ def _wired(folder: Path, plan: Plan) -> Stage:
         drain_s=0.0,
         lease_s=plan.lease_s,
         reconcile_s=plan.lease_s / 3,
-        callback_timeout_s=0.1,
         sqlite_synchronous=plan.synchronous,
     )
     migrate(settings.database)
@@ -335,10 +336,16 @@ def _wired(folder: Path, plan: Plan) -> Stage:
     watched.acknowledged = lambda _name, _args: None
     model.appends = lambda: watched.appends
     points.drain = server.engine.shut_down
+    if not plan.tells:
+        server.callbacks.deliver_due = _nothing_due
     loop = cast("AgentLoop", cast("CountedExecutor", server.engine.owner._executor)._executor)
     loop._tools._tools[TOOL] = _tool(points, folder / "effects", plan.on_interrupt)
     points.armed = not plan.begins
     return Stage(folder, server, model, points, plan)
+
+
+async def _nothing_due() -> bool:
+    return False
 
 
 def _tool(points: Points, effects: Path, on_interrupt: OnInterrupt) -> BuiltinTool:
@@ -385,7 +392,7 @@ async def _play(folder: Path, plan: Plan) -> None:
             return
         if plan.begins:
             await s.begin()
-        await s.all_over(10.0)
+        await s.all_over()
         if plan.callback_url is not None:
             await s.server.callbacks.deliver_due()
         await s.pack()

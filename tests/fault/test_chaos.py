@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from benchmarks.chaos.driver import Chaos, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def played(chaos: Chaos, folder: Path) -> None:

@@ -42,7 +42,7 @@ async def test_without_a_death_it_is_a_tool_like_others(folder: Path) -> None:
     """One effect, its own return; the step remembers which call was begun."""
     async with stage(folder, Plan(on_interrupt="fail")) as s:
         await s.begin()
-        await s.all_over(5.0)
+        await s.all_over()
         left = await left_by(s)
     assert ("Found.", "success") == (left.returned.text, left.returned.status)
     assert [(left.returned.call_id,), ()] == [step.begun_calls for step in left.steps]

@@ -16,7 +16,6 @@ DEEP = b"<div>" * 10_000 + b"A cup of tea at five."
 READ_S = 45.0
 
 
-@pytest.mark.timeout(180)
 def test_a_file_is_read_after_a_kill(folder: Path, model: StoryModel) -> None:
     """SIGKILL while its text is made; what was uploaded meanwhile is read too."""
     with Server(folder, model.url) as server:

@@ -11,11 +11,10 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from tests.events.bench import LogBench, LogPlace, drained, said
 from tests.services import RedisServer
-from tests.world import wait_until
+from tests.world import WAIT_S, wait_until
 
 from runstead.domain.event import Ping
 from runstead.errors import StaleEpoch
-from runstead.events import hot as hot_module
 from runstead.events.log import Reader
 from runstead.ids import RunId
 
@@ -30,20 +29,29 @@ def redis() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-async def writer(
-    postgres_url: str, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[LogBench]:
-    """The process that writes. Redis is given up quickly, so that tests need not wait."""
-    monkeypatch.setattr(hot_module, "TIMEOUT_S", 0.5)
-    made = await LogBench.open(LogPlace(postgres_url, redis.url))
+def patience_s() -> float:
+    """After how long Redis is given up that answers nothing. Only where it does so should that be short."""
+    return 30.0
+
+
+@pytest.fixture
+def place(postgres_url: str, redis: RedisServer, patience_s: float) -> LogPlace:
+    """Where the events of both processes are."""
+    return LogPlace(postgres_url, redis.url, patience_s)
+
+
+@pytest.fixture
+async def writer(place: LogPlace) -> AsyncIterator[LogBench]:
+    """The process that writes."""
+    made = await LogBench.open(place)
     yield made
     await made.close()
 
 
 @pytest.fixture
-async def elsewhere(postgres_url: str, redis: RedisServer, writer: LogBench) -> AsyncIterator[LogBench]:
+async def elsewhere(place: LogPlace, writer: LogBench) -> AsyncIterator[LogBench]:
     """Another process."""
-    made = await LogBench.open(LogPlace(postgres_url, redis.url))
+    made = await LogBench.open(place)
     yield made
     await made.close()
 
@@ -61,11 +69,11 @@ class Following:
 
     async def seen(self, text: str) -> None:
         """Wait until it was given this."""
-        await wait_until(lambda: any(data == text.encode() for _, data in self.got), f"{text} elsewhere", 20)
+        await wait_until(lambda: any(data == text.encode() for _, data in self.got), f"{text} elsewhere")
 
     async def all(self) -> list[tuple[int, bytes]]:
         """Everything, to the end."""
-        await asyncio.wait_for(self._task, 20)
+        await asyncio.wait_for(self._task, WAIT_S)
         return self.got
 
 
@@ -120,6 +128,7 @@ async def test_a_run_ends_without_redis(writer: LogBench, elsewhere: LogBench, r
     assert ["first", *said_then, "Stopped 24", "Used 25"] == texts(await reader.all())
 
 
+@pytest.mark.parametrize("patience_s", [0.5])
 async def test_a_redis_that_stalls(writer: LogBench, elsewhere: LogBench, redis: RedisServer) -> None:
     """It hangs with what it was given, and acts on it when it wakes up: no event is doubled by that."""
     run_id = await writer.new_run()
@@ -267,7 +276,7 @@ async def test_long_answers_reserve_their_numbers(writer: LogBench, elsewhere: L
 
 @pytest.mark.parametrize("fills", [False, True])
 async def test_numbers_stay_lost_until_they_are_filled(
-    writer: LogBench, elsewhere: LogBench, redis: RedisServer, postgres_url: str, fills: bool
+    writer: LogBench, elsewhere: LogBench, redis: RedisServer, place: LogPlace, fills: bool
 ) -> None:
     """Owner and Redis are gone, and who went on dies before it has filled anything: the third owner still knows."""
     run_id = await writer.new_run()
@@ -285,7 +294,7 @@ async def test_numbers_stay_lost_until_they_are_filled(
     if fills:
         second.emit(Ping("ping-0", elsewhere.clock.now()))
         await elsewhere.log.flushed()
-    third = await LogBench.open(LogPlace(postgres_url, redis.url))
+    third = await LogBench.open(place)
     run, taken = await third.claim(run_id)
     for number in range(taken.void):
         taken.emit(Ping(f"ping-{number}", third.clock.now()))

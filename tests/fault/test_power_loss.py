@@ -98,7 +98,7 @@ async def work(s: Stage) -> None:
     """Two runs of the same agent, one told in pieces and then another one, packed when they are over."""
     for number in range(2):
         await s.send(f"seen {number}", f"request {number}")
-        await s.all_over(5.0)
+        await s.all_over()
         await s.pack()
 
 
@@ -108,7 +108,7 @@ async def lost(request: pytest.FixtureRequest, folder: Path) -> tuple[Disk, list
     path = folder / "runstead.db"
     async with stage(folder, Plan()) as s:
         await s.begin()
-        await s.all_over(5.0)
+        await s.all_over()
         await s.pack()
     async with stage(folder, Plan()) as s:
         if request.param == "a log begun anew":
@@ -126,7 +126,7 @@ async def lost(request: pytest.FixtureRequest, folder: Path) -> tuple[Disk, list
 async def work_before(s: Stage, path: Path) -> None:
     """Fill the log, and bring all of it into the database, so that the next write begins it anew."""
     await s.send("seen before", "an older request")
-    await s.all_over(5.0)
+    await s.all_over()
     await s.pack()
     with closing(sqlite3.connect(path, timeout=CHECKPOINT_S)) as other:
         busy, frames, done = other.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
@@ -205,7 +205,7 @@ async def test_a_server_goes_on_from_any_cut(lost: tuple[Disk, list[Fact]], fold
         (path.parent / "agent").write_text((folder / "agent").read_text())
         async with stage(path.parent, Plan(begins=False)) as s:
             s.points.armed = False
-            await s.all_over(5.0)
+            await s.all_over()
             await work(s)
         whole_again(path)
 
@@ -286,7 +286,7 @@ def journey(strace: str, folder: Path, synchronous: str) -> Trace:
         str(out),
     ]
     story: list[Any] = [sys.executable, "-m", "tests.fault.journey", folder, synchronous]
-    subprocess.run([*watch, *story], cwd=ROOT, check=True, timeout=50)
+    subprocess.run([*watch, *story], cwd=ROOT, check=True, timeout=150)
     return traced(out.read_text())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from tests.world import wait_until, world
+from tests.world import WAIT_S, wait_until, world
 
 from runstead.errors import ModelError, ModelErrorKind
 from runstead.llm.scripted import ScriptedGateway, calls, says
@@ -23,7 +23,7 @@ async def test_a_piece_reaches_readers_before_the_answer_is_whole(tmp_path: Path
         run = (await w.get("/v1/runs/active"))[0]
         reader = await w.server.services.log.reader(run["id"], 1)
 
-        first = await reader.next(timeout_s=5)
+        first = await reader.next(timeout_s=WAIT_S)
 
         assert b'"content":"Once "' in first[0].data
         more.set()

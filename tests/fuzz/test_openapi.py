@@ -21,7 +21,7 @@ from tests.serving import Client, Server, run_id_in, until
 
 EXAMPLES_IN_SUITE = 5
 EXAMPLES = int(os.environ.get("RUNSTEAD_FUZZ_EXAMPLES", EXAMPLES_IN_SUITE))
-ANSWER_S = 15
+ANSWER_S = 60
 OPERATIONS_MIN = 30
 HEALTH = cast("list[HealthCheck]", list(HealthCheck))
 LONG_S = 24 * 3600
@@ -103,7 +103,7 @@ def try_all(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(LONG_S if EXAMPLES > EXAMPLES_IN_SUITE else 240)
+@pytest.mark.timeout(LONG_S if EXAMPLES > EXAMPLES_IN_SUITE else 600)
 @pytest.mark.parametrize(
     ("real", "mode"),
     [
@@ -125,6 +125,6 @@ def test_no_request_breaks_the_server(
             continue
         tried += try_all(cast("Any", found).ok(), mode, server, session, known(client) if real else None)
     assert tried > OPERATIONS_MIN
-    until(lambda: not client.ask("GET", "/v1/runs/?active=true"), 20, "the end of every run")
+    until(lambda: not client.ask("GET", "/v1/runs/?active=true"), what="the end of every run")
     assert client.ask("GET", "/v1/health/")["status"] == "ok"
     assert not [word for word in BROKEN if word in server.log], server.log[-8000:]

@@ -26,7 +26,7 @@ from runstead.store.sqlite import SqliteDatabase
 from runstead.store.vault import Vault
 
 # The providers' libraries take their time to load.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 TYPES = {"chat": "vllm", "anthropic": "anthropic", "google": "google_ai"}
 KEY = "sk-own-0123456789"
 ID = ProviderId("provider-1")

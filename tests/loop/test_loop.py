@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from tests.world import frames, wait_until, world
+from tests.world import WAIT_S, frames, wait_until, world
 
 from runstead.domain.run import RunStatus
 from runstead.llm.scripted import ScriptedGateway, says
@@ -24,7 +24,7 @@ async def test_a_stopping_process_hands_over_and_the_next_finishes(tmp_path: Pat
         await wait_until(lambda: len(first.requests) == 1, "the model being asked")
         run_id = (await w.get("/v1/runs/active"))[0]["id"]
         reader = await w.server.services.log.reader(run_id, 1)
-        await reader.next(timeout_s=5)
+        await reader.next(timeout_s=WAIT_S)
         drained = asyncio.create_task(_drain(w.server))
         told = frames((await leaving).text)
         await drained

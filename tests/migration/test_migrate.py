@@ -184,7 +184,7 @@ def test_a_current_database_costs_no_alembic(url: str) -> None:
         "import sys; from runstead.store.migrate import migrate;"
         f"migrate({url!r}); migrate({url!r}); assert 'alembic' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_sqlite_loads_nothing_of_postgres(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_sqlite_loads_nothing_of_postgres(tmp_path: Path) -> None:
         f"migrate('sqlite:///{tmp_path / 'runstead.db'}');"
         "assert not {'asyncpg', 'sqlalchemy.ext.asyncio', 'runstead.store.postgres'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 @pytest.mark.slow
@@ -216,7 +216,7 @@ def test_processes_that_start_at_once_do_not_collide(url: str, empty: bool) -> N
         child.stdin.write("go\n")
         child.stdin.flush()
     for child in children:
-        _out, error = child.communicate(timeout=50)
+        _out, error = child.communicate(timeout=120)
         ends.append((child.returncode, error))
 
     assert ends == [(0, "")] * PROCESSES

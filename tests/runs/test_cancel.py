@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,13 @@ class DeafOwner:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.asked: list[tuple[RunId, bool]] = []
+        self.may_lose = asyncio.Event()
+        self.may_lose.set()
 
     async def stop(self, run_id: RunId, *, force: bool) -> None:
         self.asked.append((run_id, force))
         if force:
+            await self.may_lose.wait()
             await self._engine.stop(run_id, force=True)
 
 
@@ -37,12 +41,14 @@ async def test_an_owner_that_does_not_react_loses_the_run(
         agent = await w.agent()
         holder = await held(w, model, agent)
         owner = DeafOwner(w.server.engine)
+        owner.may_lose.clear()
         w.server.services.cancellation._stopper = owner
 
         answer = await sent(w, agent, saying("now", busy_policy="interrupt"), "/async")
 
         assert "created" == answer.json()["status"]
         assert (holder, 1) == (answer.json()["waiting_for"], answer.json()["line_position"])
+        owner.may_lose.set()
         assert RunStatus.COMPLETED is (await w.ended(answer.json()["id"])).status
         assert RunStatus.CANCELLED is (await w.run(holder)).status
         assert [(holder, False), (holder, True)] == owner.asked

@@ -42,7 +42,7 @@ def conn(request: pytest.FixtureRequest) -> Iterator[Connection]:
         return
     url: str = request.getfixturevalue("postgres_tables")
     with asyncio.Runner() as runner:
-        engine = engine_of(url, pool_size=1, timeout_s=10)
+        engine = engine_of(url, pool_size=1, timeout_s=60)
         connection = engine.connect()
         runner.run(connection.start())
         bridge = cast("Connection", Bridge(connection, runner.get_loop()))

@@ -84,7 +84,7 @@ def test_sqlite_vec_counts_the_same() -> None:
             env={"PYTHONPATH": ":".join(found)},
             capture_output=True,
             text=True,
-            timeout=50,
+            timeout=120,
             check=False,
         )
         if done.returncode == 0:

@@ -59,13 +59,13 @@ def test_a_url_is_given_to_the_driver_in_its_words(url: str, dsn: str) -> None:
 
 async def test_tls_that_the_server_does_not_speak_is_told(postgres_server: PostgresServer) -> None:
     """`sslmode=require` is kept: no password goes over a plain connection."""
-    db = PostgresDatabase(postgres_server.url + "?sslmode=require", timeout_s=5)
+    db = PostgresDatabase(postgres_server.url + "?sslmode=require", timeout_s=60)
     with pytest.raises(Unavailable, match="SSL"):
         await db.read(lambda conn: conn.exec_driver_sql("SELECT 1").scalar())
     await db.close()
 
 
 async def test_a_server_setting_in_the_url_reaches_the_server(postgres_server: PostgresServer) -> None:
-    db = PostgresDatabase(postgres_server.url + "?search_path=elsewhere&connect_timeout=2", timeout_s=5)
+    db = PostgresDatabase(postgres_server.url + "?search_path=elsewhere&connect_timeout=2", timeout_s=60)
     assert "elsewhere" == await db.read(lambda conn: conn.exec_driver_sql("SHOW search_path").scalar())
     await db.close()

@@ -50,7 +50,7 @@ def test_a_copy_beside_a_writer(url: str, tmp_path: Path) -> None:
     stop = threading.Event()
 
     def write() -> None:
-        with closing(sqlite3.connect(path, timeout=10)) as raw:
+        with closing(sqlite3.connect(path, timeout=60)) as raw:
             while not stop.is_set():
                 raw.executemany("INSERT INTO ballast VALUES (-1, ?)", [("z",), ("z",)])
                 raw.commit()

@@ -75,5 +75,5 @@ sys.exit(str(loaded) if loaded else 0)
 @pytest.mark.slow
 def test_a_server_without_traces_does_not_load_the_sdk() -> None:
     """Neither at its start nor at its end, docket's own tracing included."""
-    ended = subprocess.run([sys.executable, "-c", _SERVER], check=False, timeout=60, capture_output=True)
+    ended = subprocess.run([sys.executable, "-c", _SERVER], check=False, timeout=120, capture_output=True)
     assert ended.returncode == 0, ended.stderr.decode()

@@ -42,7 +42,7 @@ async def db(tmp_path: Path) -> AsyncGenerator[SqliteDatabase]:
 
 async def use(db: SqliteDatabase, name: str, **arguments: object) -> ToolOutcome:
     """Run one call."""
-    toolbox = Toolbox(db, archival_tools(ArchivalMemory()), timeout_s=5)
+    toolbox = Toolbox(db, archival_tools(ArchivalMemory()), timeout_s=60)
     context = ToolContext(DEFAULT_USER, AGENT, RunId("run-1"), "call-1", (), NOW)
     return await toolbox.run(ToolCall("call-1", name, orjson.dumps(arguments).decode()), context)
 

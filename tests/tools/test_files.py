@@ -28,7 +28,7 @@ async def upload(w: World, folder: str, name: str, body: str | bytes) -> str:
         status = (await w.get(f"{path}/files/{file}"))["processing_status"]
         return status in {"completed", "error"}
 
-    await wait_for(over, "the file to be read", timeout_s=30)
+    await wait_for(over, "the file to be read")
     return file
 
 

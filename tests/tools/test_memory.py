@@ -36,7 +36,7 @@ class Bench:
 
     def __init__(self, db: SqliteDatabase) -> None:
         self.db = db
-        self.toolbox = Toolbox(db, (*MEMORY_TOOLS, *CONVERSATION_TOOLS), timeout_s=5)
+        self.toolbox = Toolbox(db, (*MEMORY_TOOLS, *CONVERSATION_TOOLS), timeout_s=60)
 
     async def call(self, name: str, on: Block, arguments: str, tools: tuple[str, ...] = NAMES) -> ToolOutcome:
         """What comes of a call."""

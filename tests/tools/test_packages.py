@@ -53,10 +53,10 @@ async def test_a_set_is_installed_once_and_imported(tmp_path: Path) -> None:
     assert again == first
     assert [each.name for each in first.parent.iterdir() if each.is_dir()] == [first.name]
     sandbox = Sandbox(settings)
-    ran = await sandbox.run(Job("code", "import small\nsmall.VERSION", packages=first), timeout_s=10)
+    ran = await sandbox.run(Job("code", "import small\nsmall.VERSION", packages=first), timeout_s=60)
     assert (ran.ok, ran.text) == (True, "'1.0'")
     writing = Job("code", "import small\nopen(small.__file__, 'w')", packages=first)
-    assert not (await sandbox.run(writing, timeout_s=10)).ok
+    assert not (await sandbox.run(writing, timeout_s=60)).ok
     assert await made.folder([]) is None
 
 

@@ -90,7 +90,7 @@ def serving() -> Generator[str]:
 
 async def call(settings: Settings, name: str, **arguments: object) -> ToolOutcome:
     """What comes of a call."""
-    toolbox = Toolbox(cast("Database", object()), Web(settings, DocumentReader(settings)).tools, timeout_s=20)
+    toolbox = Toolbox(cast("Database", object()), Web(settings, DocumentReader(settings)).tools, timeout_s=60)
     tools = ("fetch_webpage", "web_search")
     agent = Agent(AgentId("agent-1"), DEFAULT_USER, "a", "letta_v1_agent", "x/y", "", NOW, NOW, tools=tools)
     context = ToolContext(DEFAULT_USER, agent, RunId("run-1"), "call-1", (), NOW)

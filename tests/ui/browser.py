@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 Theme = Literal["light", "dark"]
-WAIT_MS = 15_000
+WAIT_MS = 45_000
 DESK = (1280, 800)
 PHONE = (390, 844)
 ARGUMENTS = (
@@ -57,7 +57,7 @@ def chromium() -> Generator[Browser]:
     path = chromium_path()
     expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS), timeout=4 * WAIT_MS)
         try:
             yield browser
         finally:

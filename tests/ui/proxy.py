@@ -57,4 +57,4 @@ def under(prefix: str, port: int) -> Generator[str]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(10)
+        thread.join(60)

@@ -15,7 +15,7 @@ from tests.story_model import StoryModel
 from tests.ui.browser import DESK, PHONE, Look, Theme
 from tests.ui.seeds import ASK_LONG, Seeds, begun, sow
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 GATE = "shown"
@@ -161,7 +161,8 @@ def test_changes_are_told_to_who_listens(
 
 
 def _tab_to(page: Page, selector: str) -> None:
-    """Press Tab until something of that kind has the focus."""
+    """Press Tab until something of that kind, which may still be coming, has the focus."""
+    expect(page.locator(selector).first).to_be_visible()
     for _ in range(60):
         page.keyboard.press("Tab")
         if page.evaluate("selector => document.activeElement.matches(selector)", selector):

@@ -13,6 +13,8 @@ from tests.ui.seeds import begun
 
 pytestmark = pytest.mark.slow
 
+HISTORY = re.compile(r"/v1/agents/[^/]+/messages\?limit=")
+
 
 def test_an_agent_is_made_and_answers(server: Server, look: Look) -> None:
     """With the model that ships, so that it works on a server without any other."""
@@ -46,7 +48,7 @@ def test_memory_is_mended(server: Server, client: Client, look: Look) -> None:
         expect(page.get_by_role("button", name="Save")).to_have_count(0)
         box.fill("Ada Lovelace")
         page.get_by_role("button", name="Save").click()
-        expect(page.locator(".toast")).to_have_text("human saved")
+        expect(page.locator("#said")).to_have_text("human saved")  # stays, where its toast goes
         expect(page.get_by_label("fixed", exact=True)).not_to_be_editable()
     block = client.ask("GET", f"/v1/agents/{agent}/core-memory/blocks/human")
     assert block["value"] == "Ada Lovelace"
@@ -101,15 +103,22 @@ def test_what_is_sent_before_the_history_came_is_shown_once(
     model.known[mark] = [{"text": ["first ", {"gate": mark}, "last"]}]
     with look.at(f"{server.url}/#/agents") as page:
         held: list[Route] = []
+        holding = True
 
         def hold(route: Route) -> None:
-            held.append(route)
+            if holding:
+                held.append(route)
+            else:
+                route.continue_()
 
-        page.route(re.compile(r"/v1/agents/[^/]+/messages\?limit="), hold)
-        page.goto(f"{server.url}/#/agents/{agent}")
+        page.route(HISTORY, hold)
+        with page.expect_request(HISTORY):
+            page.goto(f"{server.url}/#/agents/{agent}")
         page.get_by_label("Message to Early").fill(mark)
         page.get_by_role("button", name="Send").click()
         expect(page.get_by_label("Message to Early")).to_have_value("")
+        assert held
+        holding = False
         for route in held:
             route.continue_()
         expect(page.locator(".said.assistant")).to_contain_text("first")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from playwright.sync_api import Page, expect
-from tests.serving import Client, Server, story
+from tests.serving import Client, Server, story, until
 from tests.ui.browser import Look
 from tests.ui.seeds import begun, said
 
@@ -128,8 +128,8 @@ def test_the_policy_stops_what_gets_through(server: Server, look: Look) -> None:
             }"""
         )
         page.wait_for_function("() => document.querySelector('body > div > img')?.complete")
+        until(lambda: bool(page.evaluate("1") and look.faults), what="the browser's word that it refused")
         assert page.evaluate("window.owned") is None
-    assert look.faults
     assert all("Content Security Policy" in fault for fault in look.faults)
     look.faults.clear()
 

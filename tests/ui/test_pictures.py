@@ -15,7 +15,7 @@ from tests.story_model import StoryModel
 from tests.ui.browser import PHONE, Look
 from tests.ui.seeds import ASK_BROKEN, ASK_LEFT, ASK_LONG, ASK_TOO_MUCH, Seeds, begun, said, sow, spread
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 WANTED = bool(os.environ.get("RUNSTEAD_PICTURES"))

@@ -44,6 +44,7 @@ def test_filters_live_in_the_address(model: StoryModel, folder: Path, look: Look
             page.get_by_role("link", name="Runs", exact=True).last.click()
             expect(page).to_have_url(re.compile(r"status=failed&text=contracts$"))
             page.get_by_role("link", name="Clear").click()
+            expect(page).to_have_url(re.compile(r"#/runs$"))
             expect(page.locator(".v-body .run-row")).to_have_count(11)
             for label, choice, count in (
                 ("Any agent", "Shop desk", 3),
@@ -52,8 +53,10 @@ def test_filters_live_in_the_address(model: StoryModel, folder: Path, look: Look
                 ("Any time", "Last hour", 11),
             ):
                 page.get_by_label(label).select_option(choice)
+                expect(page).to_have_url(re.compile(r"#/runs\?"))
                 expect(page.locator(".v-body .run-row")).to_have_count(count)
                 page.get_by_role("link", name="Clear").click()
+                expect(page).to_have_url(re.compile(r"#/runs$"))
             page.get_by_label("Search in what users said").fill("nobody said this")
             expect(page.get_by_text("No run fits")).to_be_visible()
         assert client.run(seeds.failed)["status"] == "failed"
@@ -63,6 +66,14 @@ def test_filters_live_in_the_address(model: StoryModel, folder: Path, look: Look
 DRAWN_WHERE_SCROLLED = """() => {
     const [list, row] = [".runs-list", ".v-body .run-row"].map((each) => document.querySelector(each));
     return Math.abs(row.ariaRowIndex * row.offsetHeight - list.scrollTop) < 20 * row.offsetHeight;
+}"""
+
+
+# More runs are asked for whenever the end is seen: it is looked for until it has what is wanted.
+SCROLLED_TO = """wanted => {
+    const list = document.querySelector(".runs-list");
+    list.scrollTop = list.scrollHeight;
+    return [...document.querySelectorAll(".v-body .row-link")].some((row) => row.textContent.trim() === wanted);
 }"""
 
 
@@ -111,11 +122,7 @@ def test_five_thousand_runs(model: StoryModel, folder: Path, look: Look) -> None
             expect(drawn.nth(10)).to_be_visible()
             assert drawn.count() < ROWS_DRAWN_MAX
             scroller = page.locator(".runs-list")
-            for _ in range(40):
-                scroller.evaluate("el => el.scrollTop = el.scrollHeight")
-                if page.get_by_text(OLDEST, exact=True).count():
-                    break
-                page.wait_for_function("() => document.querySelector('.v-body .run-row')")
+            page.wait_for_function(SCROLLED_TO, arg=OLDEST, polling=50)
             expect(page.locator(".v-body .row-link").last).to_have_text(OLDEST)
             assert drawn.count() < ROWS_DRAWN_MAX
             scroller.evaluate("el => el.scrollTop = el.scrollHeight / 2")
@@ -135,7 +142,9 @@ def test_five_thousand_runs(model: StoryModel, folder: Path, look: Look) -> None
             expect(page.locator(".said.user")).to_contain_text("Question")
             page.get_by_role("link", name="Runs", exact=True).last.click()
             expect(page.locator(".v-body .run-row").nth(15)).to_contain_text(text.split("\n")[1])
-            assert scroller.evaluate("el => el.scrollTop") == place
+            page.wait_for_function(
+                "place => document.querySelector('.runs-list').scrollTop === place", arg=place
+            )
 
 
 def test_the_list_on_a_phone(server: Server, look: Look) -> None:

@@ -13,14 +13,17 @@ from typing import Any
 
 import orjson
 import pytest
-from tests.world import World, wait_for, wait_until, world
+from tests.world import World, wait_for, world
 
 from runstead.clock import ManualClock
 from runstead.domain.run import Run
 from runstead.errors import ModelError, ModelErrorKind
+from runstead.ids import RunId
 from runstead.llm.scripted import ScriptedGateway, says
 from runstead.outward.inward import CALLBACKS, Inward
 from runstead.settings import Secret, Settings
+from runstead.store import runs
+from runstead.store.sqlite import SqliteDatabase
 from runstead.webhooks.deliver import Callbacks
 
 # Each is a whole server and a listener.
@@ -104,17 +107,22 @@ async def test_a_listener_that_fails_is_told_again(tmp_path: Path) -> None:
     clock = ManualClock()
     settings = Settings(drain_s=0.0)
     async with listening(503, 500) as listener:
-        async with world(tmp_path, ScriptedGateway([says("Done.")])) as w:
+        async with world(tmp_path, ScriptedGateway([says("Done.")]), clock=clock) as w:
             run_id = await w.begin(await w.agent(), "go", callback_url=listener.url)
             await told(w, run_id)
-            await wait_until(lambda: len(listener.heard) == 1, "the first attempt")
-            db = w.server.services.db
+        # The server is gone, so that nobody else delivers what is due.
+        db = SqliteDatabase(tmp_path / "runstead.db")
 
-            async def render(_run: Run) -> bytes:
-                return b'{"again": true}'
+        async def render(_run: Run) -> bytes:
+            return b'{"again": true}'
 
-            later = Callbacks(settings, db, clock, render, Inward("127.0.0.1", CALLBACKS))
-            clock.advance((w.server.services.clock.now() - clock.now()).total_seconds())
+        async def status() -> int | None:
+            run = await db.read(runs.get_run, RunId(run_id))
+            return None if run is None else run.callback_status_code
+
+        later = Callbacks(settings, db, clock, render, Inward("127.0.0.1", CALLBACKS))
+        try:
+            assert (1, 503) == (len(listener.heard), await status())
             assert not await later.deliver_due()
             for _ in range(2):
                 clock.advance(3600)
@@ -124,8 +132,10 @@ async def test_a_listener_that_fails_is_told_again(tmp_path: Path) -> None:
 
             assert 3 == len(listener.heard)
             assert {run_id} == {headers["webhook-id"] for headers in listener.headers}
-            assert 200 == (await w.run(run_id)).callback_status_code
+            assert 200 == await status()
+        finally:
             await later.close()
+            await db.close()
 
 
 async def test_a_callback_is_signed(tmp_path: Path) -> None:

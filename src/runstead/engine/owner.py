@@ -86,6 +86,11 @@ class Owner:
         return (self._clock.monotonic_ns() - self._renewed_ns) / 1e9 if self._holds else 0.0
 
     @property
+    def overslept(self) -> bool:
+        """Whether this process stood still for so long that its leases may be over. Nobody need have taken its runs."""
+        return self.lease_age_s >= self._lease_s
+
+    @property
     def places(self) -> int:
         """How many more could be."""
         return 0 if self._stopping else max(0, self._runs_max - self._taken)

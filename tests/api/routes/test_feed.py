@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 from sqlalchemy import create_engine, event
-from tests.world import WAIT_S, World, world
+from tests.world import WAIT_S, World, wait_until, world
 
 from runstead.clock import SystemClock
 from runstead.ids import DEFAULT_ORGANIZATION, DEFAULT_USER
@@ -127,18 +127,28 @@ async def test_a_feed_tells_of_births_ends_and_deletions(tmp_path: Path) -> None
 
 
 async def test_readers_of_one_actor_share_a_look(tmp_path: Path) -> None:
-    """However many read, the store is asked once a look."""
+    """However many read, the store is asked once a look: what one of them sees, all of them are given."""
     async with living(tmp_path) as w:
-        looks: list[object] = []
+        asked: list[object] = []
 
         class Counted:
             async def read(self, query: Any, *args: Any) -> Any:
-                looks.append(query)
+                asked.append(query)
                 return await w.server.services.db.read(query, *args)
 
         feed = RunFeed(cast("Any", Counted()), w.server.services.clock, DEFAULT_USER, every_s=0.01)
-        await asyncio.gather(*[feed.next(0, 0.2) for _ in range(20)])
-        assert 1 < len(looks) < 40
+        start = await feed.begin()
+
+        async def told() -> int:
+            _, changes = await feed.next(start, WAIT_S)
+            assert changes
+            return len(asked)
+
+        async with asyncio.TaskGroup() as group:
+            readers = [group.create_task(told()) for _ in range(20)]
+            await wait_until(lambda: len(asked) > 3, "looks that find nothing")
+            await w.begin(await w.agent(), "hello")
+        assert 1 == len({reader.result() for reader in readers})
 
 
 async def test_a_reader_that_missed_too_much_is_told(tmp_path: Path) -> None:

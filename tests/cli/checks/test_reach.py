@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.serving import Server, until
+from tests.ports import free_port
+from tests.serving import STOP_S, Server, until
 from tests.story_model import StoryModel
 
 from runstead.cli.checks.finding import State
@@ -17,13 +18,6 @@ from runstead.cli.checks.reach import port, providers, redis, redis_url, time_el
 from runstead.settings import ProviderSettings, Secret, Settings
 
 GONE = ProviderSettings("gone", "chat", "http://me:hidden@127.0.0.1:9/v1", Secret("not-a-secret"))
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_a_free_port() -> None:
@@ -105,7 +99,7 @@ def real_redis(tmp_path: Path) -> Iterator[str]:
         yield f"redis://127.0.0.1:{number}/0"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(STOP_S)
 
 
 @pytest.mark.slow

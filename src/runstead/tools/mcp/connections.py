@@ -7,7 +7,8 @@ the server certainly did not see is made again on a new connection, once; one th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -40,7 +41,7 @@ class Connection:
 
     @property
     def busy(self) -> bool:
-        """Whether a request of it is open."""
+        """Whether a request of it is open, or waits for it."""
         return self._asking > 0
 
     @property
@@ -60,13 +61,18 @@ class Connection:
         return opened
 
     async def ask(self, ask: Callable[[Client], Awaitable[T]]) -> T:
-        """One request. Raises `McpFailure`."""
+        """One request, `in_use`. Raises `McpFailure`."""
+        client = await self.client()
+        if self._over:
+            raise McpNotSent("the connection was closed.")
+        return await ask(client)
+
+    @contextmanager
+    def in_use(self) -> Generator[None]:
+        """Somebody asks, or waits until it is open: so long it is not idle, however long opening it takes."""
         self._asking += 1
         try:
-            client = await self.client()
-            if self._over:
-                raise McpNotSent("the connection was closed.")
-            return await ask(client)
+            yield
         finally:
             self._asking -= 1
             self._idle_since = asyncio.get_running_loop().time()
@@ -205,6 +211,10 @@ class Connections:
 
     async def _within(self, connection: Connection, ask: Callable[[Client], Awaitable[T]]) -> T:
         """One request within the limits of time. Raises `McpFailure`."""
+        with connection.in_use():
+            return await self._in_time(connection, ask)
+
+    async def _in_time(self, connection: Connection, ask: Callable[[Client], Awaitable[T]]) -> T:
         connect_s, call_s = self._settings.mcp_connect_timeout_s, self._settings.mcp_call_timeout_s
         try:
             async with asyncio.timeout(connect_s):
