@@ -15,6 +15,7 @@ from benchmarks.chaos.evidence import gather
 from benchmarks.chaos.figures import Figures, figures
 from benchmarks.chaos.leftovers import left_over
 from benchmarks.chaos.plan import plan
+from benchmarks.chaos.surprises import surprises
 from benchmarks.chaos.takeover import Watch, database_of
 
 SETTLE_S = 60.0
@@ -60,7 +61,8 @@ async def _run(chaos: Chaos, cluster: Cluster) -> Outcome:
             watching.cancel()
         evidence = await gather(cluster, db, clients)
         stops = [Fault("who_is_told_to_stop_stops", "", what) for what in cluster.troubles]
-        faults = [*broken(evidence), *stops, *await left_over(cluster, [each.run for each in evidence.ended])]
+        left = await left_over(cluster, [each.run for each in evidence.ended])
+        faults = [*surprises(cluster.servers), *stops, *left, *broken(evidence)]
     finally:
         await db.close()
     counted = figures(

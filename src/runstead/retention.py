@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from runstead.clock import Clock
+from runstead.errors import Unavailable
 from runstead.events.log import EventLog
 from runstead.ids import RunId
 from runstead.settings import Settings
@@ -78,6 +79,8 @@ class Retention:
             try:
                 if (await self.sweep()).unfinished:
                     pause_s = min(PAUSE_S, pause_s)
+            except Unavailable as error:
+                _log.warning("chore waits", chore="sweep", error=error.detail)
             except Exception as error:  # noqa: BLE001 - the next sweep finds the same things
                 _log.error("sweep failed", exc_info=error)
             await asyncio.sleep(pause_s)

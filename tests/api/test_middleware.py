@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 from tests.api.conftest import Api, Serving
 
@@ -57,6 +59,37 @@ async def test_a_failure_in_mid_answer_breaks_the_answer() -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         with pytest.raises(RuntimeError):
             await client.get("/")
+
+
+async def test_a_request_that_a_stop_cuts_off_is_told_to_come_again() -> None:
+    """The store does not answer and the time to stop is over: whoever cancels the request then, its client hears 503."""
+    sent: list[Message] = []
+    under_way = asyncio.Event()
+
+    async def waiting(scope: Scope, receive: Receive, send: Send) -> None:
+        under_way.set()
+        await asyncio.Event().wait()
+
+    async def keep(message: Message) -> None:
+        sent.append(message)
+
+    async def nothing() -> Message:
+        return {"type": "http.request"}
+
+    for stopping in (True, False):
+        under_way.clear()
+        edge = Edge(waiting, 1000, lambda stopping=stopping: stopping)
+        scope = {"type": "http", "method": "POST", "path": "/v1/agents/", "headers": []}
+        request = asyncio.create_task(edge(scope, nothing, keep))
+        await under_way.wait()
+        request.cancel()
+        await asyncio.wait({request})
+        assert request.cancelled() is not stopping
+
+    head, body = sent
+    assert head["status"] == 503
+    assert (b"retry-after", b"1") in head["headers"]
+    assert "look before you send it again" in json.loads(body["body"])["detail"]
 
 
 async def test_who_hangs_up_is_told_of_to_the_application() -> None:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from runstead.clock import Clock
 from runstead.domain.embedding import Vector
-from runstead.errors import ModelError, ModelErrorKind
+from runstead.errors import ModelError, ModelErrorKind, Unavailable
 from runstead.ids import PassageId
 from runstead.memory.archival import ArchivalMemory
 from runstead.memory.embedder import BATCH_MAX, TEXT_CHARS_MAX
@@ -67,6 +67,8 @@ class Embedding:
             self._memory.changed = False
             try:
                 await self.sweep(everything=everything)
+            except Unavailable as error:
+                _log.warning("chore waits", chore="vectors", error=error.detail)
             except Exception as error:  # noqa: BLE001 - the next sweep finds the same passages
                 _log.error("making vectors failed", exc_info=error)
             try:
