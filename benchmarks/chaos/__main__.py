@@ -23,6 +23,9 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=3)
     parser.add_argument("--lease", type=float, default=2.0, help="seconds")
     parser.add_argument("--every", type=float, default=2.0, help="seconds between two faults, about")
+    parser.add_argument(
+        "--late", type=float, default=5.0, help="leave out a fault that would be so many seconds late"
+    )
     parser.add_argument("--sqlite", action="store_true", help="one process on SQLite")
     parser.add_argument("--json", type=Path, help="a file for the figures")
     given = parser.parse_args()
@@ -36,6 +39,7 @@ def main() -> int:
             lease_s=given.lease,
             every_s=given.every,
             alone=given.sqlite,
+            late_s_max=given.late,
         ),
         folder,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class Chaos:
-    """How a chaos run shall be. `alone`: one process on SQLite."""
+    """How a chaos run shall be. `alone`: one process on SQLite. `late_s_max`: a fault that would be later is left out."""
 
     seed: int
     seconds: float = 60.0
@@ -34,6 +35,7 @@ class Chaos:
     every_s: float = 2.0
     alone: bool = False
     settle_s: float = SETTLE_S
+    late_s_max: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ async def _suffer(chaos: Chaos, cluster: Cluster, clients: Sequence[Client], wat
     until = time.monotonic() + chaos.seconds
     async with asyncio.TaskGroup() as group:
         working = [group.create_task(client.work(until)) for client in clients]
-        await cluster.suffer(faults, watch.before)
+        await cluster.suffer(faults, watch.before, chaos.late_s_max)
         await asyncio.wait(working, timeout=max(0.0, until - time.monotonic()) + chaos.settle_s)
         for task in working:
             task.cancel()

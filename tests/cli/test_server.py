@@ -21,5 +21,5 @@ async def test_a_greeting_without_the_database(tmp_path: Path, capsys: pytest.Ca
         await announce(made.server)
 
         said = capsys.readouterr().out
+        assert "listening on http://127.0.0.1" in said
         assert "nobody, until the database is there again" in said
-        assert "models" in said
