@@ -119,11 +119,19 @@ class Cluster:
         await told(fault)
         self.done[fault.kind] += 1
         began = datetime.now(UTC)
+        self._note(fault, "begins", began)
         try:
             await self._break_and_mend(fault)
         finally:
+            self._note(fault, "is mended", datetime.now(UTC))
             if fault.kind not in {FaultKind.POSTGRES_KILL, FaultKind.POSTGRES_STALL}:
                 self.broken.append((began, datetime.now(UTC)))
+
+    def _note(self, fault: Fault, what: str, at: datetime) -> None:
+        """A line in the file that is read beside the logs: times are written as in those."""
+        who = f" {fault.process}" if fault.on_process else ""
+        with (self.folder / "faults.log").open("a") as told:
+            told.write(f"{at:%Y-%m-%dT%H:%M:%S.%f}Z {fault.kind}{who} {what}\n")
 
     def was_broken(self, at: datetime) -> bool:
         """Whether Redis or a process was broken at that time, or was about to be."""
