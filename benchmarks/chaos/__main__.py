@@ -1,7 +1,7 @@
 """`python -m benchmarks.chaos --seed 1 --seconds 300 --clients 40 --processes 3 [--sqlite]`: prints the figures.
 
-Ends with 1 where a promise was broken. Where that is so, or with `--keep`, the servers' logs stay in the folder that is named
-at the end, and beside them what was broken when.
+Ends with 1 where a promise was broken. Where that is so, or with `--keep`, the servers' logs stay in the folder that is
+named at the end, and beside them what was broken when.
 """
 
 from __future__ import annotations
