@@ -10,17 +10,18 @@ import json
 import math
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from random import Random
 
 from benchmarks.chaos.tale import BLOCK, BLOCK_CHARS_MAX, TOOLS, Tale, tale
-from benchmarks.chaos.wire import Answer, Lost, asked, said
+from benchmarks.chaos.wire import Answer, Lost, asked
 
 PAUSE_S = 0.1
 # The server says `retry: 1000`; these clients are a little less patient.
 COME_BACK_S = 0.5
 RUNS_PER_AGENT_MAX = 2
+BODY_SHOWN = 2000
 # How often a client drops a connection that works, comes back with its key, has a second reader beside it.
 DROPS, ASKS_TWICE, WATCHES = 0.6, 0.15, 0.5
 
@@ -118,14 +119,14 @@ class Client:
             "memory_blocks": [{"label": BLOCK, "value": "", "limit": BLOCK_CHARS_MAX}],
         }
         while True:
+            process = self._somewhere()
             try:
-                status, text = await said(self._ports[self._somewhere()], "POST", "/v1/agents/", body)
+                async with asked(self._ports[process], "POST", "/v1/agents/", body) as answer:
+                    if answer.status == 200:
+                        return str(json.loads(await answer.body())["id"])
+                    await self._turned_away(answer, process, self.troubles)
             except Lost:
                 await asyncio.sleep(PAUSE_S)
-                continue
-            if status == 200:
-                return str(json.loads(text)["id"])
-            await self._turned_away(status, text, self.troubles)
 
     async def _run(self, sent: Sent) -> None:
         """Have it admitted, follow it; sometimes ask for it again, or with a second reader from another process."""
@@ -150,7 +151,7 @@ class Client:
                         sent.run_id = answer.head.headers["x-run-id"]
                         await self._take(following, answer, process)
                     else:
-                        await self._turned_away(answer.status, await answer.body(), sent.troubles)
+                        await self._turned_away(answer, process, sent.troubles)
             except Lost:
                 await asyncio.sleep(PAUSE_S)
 
@@ -172,10 +173,12 @@ class Client:
     async def _ask_again(self, sent: Sent) -> None:
         """The same key elsewhere, as a client does that never learned what became of its request."""
         await asyncio.sleep(self._random.uniform(0.0, 1.0))
+        process = self._somewhere()
         try:
-            async with self._asked(sent, self._somewhere()) as answer:
-                if answer.status == 200 and answer.head.headers["x-run-id"] != sent.run_id:
-                    other = answer.head.headers["x-run-id"]
+            async with self._asked(sent, process) as answer:
+                if answer.status != 200:
+                    await self._turned_away(answer, process, sent.troubles)
+                elif (other := answer.head.headers["x-run-id"]) != sent.run_id:
                     sent.troubles.append(f"the key {sent.tale.key} made {sent.run_id} and {other}")
         except Lost:
             return
@@ -192,7 +195,7 @@ class Client:
                     if answer.status == 200:
                         await self._take(following, answer, process)
                     else:
-                        await self._turned_away(answer.status, await answer.body(), sent.troubles)
+                        await self._turned_away(answer, process, sent.troubles)
             except Lost:
                 await asyncio.sleep(PAUSE_S)
 
@@ -206,11 +209,15 @@ class Client:
         if following.sent_away > before:
             await asyncio.sleep(COME_BACK_S)
 
-    async def _turned_away(self, status: int, text: bytes, troubles: list[str]) -> None:
-        """503 is an answer that a client must live with; any other is written down."""
+    async def _turned_away(self, answer: Answer, process: int, troubles: list[str]) -> None:
+        """503 that says when to come again is an answer that a client must live with; any other is written down."""
         self.refused += 1
-        if status != 503:
-            troubles.append(f"{status} {text.decode(errors='replace')[:300]}")
+        if answer.status != 503 or not answer.head.headers.get("retry-after", "").isdigit():
+            body = b"(lost)"
+            with suppress(Lost):
+                body = await answer.body()
+            told = body.decode(errors="replace")[:BODY_SHOWN]
+            troubles.append(f"process {process} answered {answer.status} {dict(answer.head.headers)} {told}")
         await asyncio.sleep(PAUSE_S)
 
     def _somewhere(self) -> int:

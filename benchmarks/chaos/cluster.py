@@ -1,6 +1,8 @@
 """The servers under test and what is done to them: `runstead serve` processes, and PostgreSQL and Redis where there are any.
 
-Each process and each service has a lock: what is broken is mended before it is broken again. All waiting is in threads.
+Each process and each service has a lock: what is broken is mended before it is broken again. A fault that comes too late
+because of that may be left out, so that a machine on which a start takes long is not one on which nothing ever runs. All
+waiting is in threads.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ class Cluster:
         self.redis = None if alone else RedisServer()
         self.servers: list[Server] = []
         self.done: Counter[FaultKind] = Counter()
+        self.left_out = 0
         self.troubles: list[str] = []
         self.broken: list[tuple[datetime, datetime]] = []
         self.files_at_start: dict[int, int] = {}
@@ -88,36 +91,47 @@ class Cluster:
         """Where the processes listen."""
         return [server.port for server in self.servers]
 
-    async def suffer(self, faults: Sequence[Fault], told: Told) -> None:
-        """Do what is planned, each fault at its time; returns when all is mended."""
+    async def suffer(self, faults: Sequence[Fault], told: Told, late_s_max: float) -> None:
+        """Do what is planned, each fault at its time or at most so much later; returns when all is mended."""
         began = time.monotonic()
         async with asyncio.TaskGroup() as group:
             for fault in faults:
                 await asyncio.sleep(max(0.0, began + fault.at_s - time.monotonic()))
-                group.create_task(self._do(fault, told))
+                group.create_task(self._do(fault, began + fault.at_s + late_s_max, told))
 
-    async def _do(self, fault: Fault, told: Told) -> None:
+    async def _do(self, fault: Fault, until: float, told: Told) -> None:
         if fault.kind is FaultKind.REDIS_AND_OWNER:
             async with self._locks[fault.process], self._redis_lock:
-                await self._break(fault, told)
+                await self._break(fault, until, told)
         elif fault.on_process:
             async with self._locks[fault.process]:
-                await self._break(fault, told)
+                await self._break(fault, until, told)
         else:
             redis = fault.kind in {FaultKind.REDIS_KILL, FaultKind.REDIS_STALL}
             async with self._redis_lock if redis else self._postgres_lock:
-                await self._break(fault, told)
+                await self._break(fault, until, told)
 
-    async def _break(self, fault: Fault, told: Told) -> None:
-        """Tell of it, do it, note when it was."""
+    async def _break(self, fault: Fault, until: float, told: Told) -> None:
+        """Tell of it, do it, note when it was; not where it comes after `until` (monotonic)."""
+        if time.monotonic() > until:
+            self.left_out += 1
+            return
         await told(fault)
         self.done[fault.kind] += 1
         began = datetime.now(UTC)
+        self._note(fault, "begins", began)
         try:
             await self._break_and_mend(fault)
         finally:
+            self._note(fault, "is mended", datetime.now(UTC))
             if fault.kind not in {FaultKind.POSTGRES_KILL, FaultKind.POSTGRES_STALL}:
                 self.broken.append((began, datetime.now(UTC)))
+
+    def _note(self, fault: Fault, what: str, at: datetime) -> None:
+        """A line in the file that is read beside the logs: times are written as in those."""
+        who = f" {fault.process}" if fault.on_process else ""
+        with (self.folder / "faults.log").open("a") as told:
+            told.write(f"{at:%Y-%m-%dT%H:%M:%S.%f}Z {fault.kind}{who} {what}\n")
 
     def was_broken(self, at: datetime) -> bool:
         """Whether Redis or a process was broken at that time, or was about to be."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from benchmarks.chaos.evidence import gather
 from benchmarks.chaos.figures import Figures, figures
 from benchmarks.chaos.leftovers import left_over
 from benchmarks.chaos.plan import plan
+from benchmarks.chaos.surprises import surprises
 from benchmarks.chaos.takeover import Watch, database_of
 
 SETTLE_S = 120.0
@@ -23,7 +25,7 @@ SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class Chaos:
-    """How a chaos run shall be. `alone`: one process on SQLite."""
+    """How a chaos run shall be. `alone`: one process on SQLite. `late_s_max`: a fault that would be later is left out."""
 
     seed: int
     seconds: float = 60.0
@@ -33,6 +35,7 @@ class Chaos:
     every_s: float = 2.0
     alone: bool = False
     settle_s: float = SETTLE_S
+    late_s_max: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,8 @@ async def _run(chaos: Chaos, cluster: Cluster) -> Outcome:
             watching.cancel()
         evidence = await gather(cluster, db, clients)
         stops = [Fault("who_is_told_to_stop_stops", "", what) for what in cluster.troubles]
-        faults = [*broken(evidence), *stops, *await left_over(cluster, [each.run for each in evidence.ended])]
+        left = await left_over(cluster, [each.run for each in evidence.ended])
+        faults = [*surprises(cluster.servers), *stops, *left, *broken(evidence)]
     finally:
         await db.close()
     counted = figures(
@@ -88,7 +92,7 @@ async def _suffer(chaos: Chaos, cluster: Cluster, clients: Sequence[Client], wat
     until = time.monotonic() + chaos.seconds
     async with asyncio.TaskGroup() as group:
         working = [group.create_task(client.work(until)) for client in clients]
-        await cluster.suffer(faults, watch.before)
+        await cluster.suffer(faults, watch.before, chaos.late_s_max)
         await asyncio.wait(working, timeout=max(0.0, until - time.monotonic()) + chaos.settle_s)
         for task in working:
             task.cancel()

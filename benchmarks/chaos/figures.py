@@ -23,6 +23,7 @@ class Figures:
     processes: int
     lease_s: float
     faults: dict[str, int]
+    left_out: int
     runs: int
     readers: int
     events: int
@@ -50,6 +51,7 @@ class Figures:
             ("lease", f"{self.lease_s:.1f} s"),
             ("faults injected", sum(self.faults.values())),
             *((f"… {kind}", count) for kind, count in self.faults.items()),
+            ("faults left out, their target was still being mended", self.left_out),
             ("runs admitted", self.runs),
             ("readers", self.readers),
             ("events delivered", self.events),
@@ -91,6 +93,7 @@ def figures(
         processes=len(cluster.servers),
         lease_s=lease_s,
         faults={kind.value: count for kind, count in sorted(cluster.done.items())},
+        left_out=cluster.left_out,
         runs=len(evidence.ended),
         readers=len(readers),
         events=sum(len(f.got) for f in readers),

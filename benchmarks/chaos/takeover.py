@@ -1,6 +1,7 @@
 """How long runs have no owner: from the moment at which theirs is killed or stalled to the claim of the next.
 
-Owners and their numbers (epochs) are read from the database itself, right before the fault and again and again after it.
+Owners, their numbers (epochs) and the ends of their leases are read from the database itself, right before the fault and
+again and again after it. A process that was stalled and renews the same lease never lost its run: that is no takeover.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from runstead.store.postgres import PostgresDatabase
 from runstead.store.sqlite import SqliteDatabase
 
 LOOK_EVERY_S = 0.02
-_OWNED = text("SELECT id, epoch FROM runs WHERE status IN ('created', 'running') AND owner LIKE :pid")
-_NOW = text("SELECT id, epoch, status FROM runs WHERE completed_at IS NULL OR epoch > 1")
+_OWNED = text(
+    "SELECT id, epoch, lease_until FROM runs WHERE status IN ('created', 'running') AND owner LIKE :pid"
+)
+_NOW = text("SELECT id, epoch, status, lease_until FROM runs WHERE completed_at IS NULL OR epoch > 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class Takeover:
 class _Orphan:
     kind: FaultKind
     epoch: int
+    lease_until: int
     since: float
     disturbed: bool = False
 
@@ -70,8 +74,8 @@ class Watch:
         except Unavailable:
             return
         now = time.monotonic()
-        for run_id, epoch in owned:
-            self._orphans.setdefault(run_id, _Orphan(fault.kind, epoch, now))
+        for run_id, epoch, lease_until in owned:
+            self._orphans.setdefault(run_id, _Orphan(fault.kind, epoch, lease_until, now))
 
     async def run(self) -> None:
         """Look for new owners, for ever."""
@@ -85,20 +89,22 @@ class Watch:
                 for orphan in self._orphans.values():
                     orphan.disturbed = True
 
-    def _look(self, rows: Sequence[tuple[str, int, str]]) -> None:
+    def _look(self, rows: Sequence[tuple[str, int, str, int]]) -> None:
         now = time.monotonic()
-        known = {run_id: (epoch, status) for run_id, epoch, status in rows}
+        known = {run_id: (epoch, status, until) for run_id, epoch, status, until in rows}
         for run_id, orphan in list(self._orphans.items()):
-            epoch, status = known.get(run_id, (orphan.epoch, "completed"))
+            epoch, status, lease_until = known.get(run_id, (orphan.epoch, "completed", 0))
             if epoch > orphan.epoch:
                 self.found.append(Takeover(orphan.kind, now - orphan.since, orphan.disturbed))
-            if epoch > orphan.epoch or status not in {"created", "running"}:
+            renewed = lease_until > orphan.lease_until
+            if epoch > orphan.epoch or renewed or status not in {"created", "running"}:
                 del self._orphans[run_id]
 
 
-def _owned_by(conn: Connection, pid: int) -> list[tuple[str, int]]:
-    return [(row.id, row.epoch) for row in conn.execute(_OWNED, {"pid": f"process:%:{pid}:%"})]
+def _owned_by(conn: Connection, pid: int) -> list[tuple[str, int, int]]:
+    found = conn.execute(_OWNED, {"pid": f"process:%:{pid}:%"})
+    return [(row.id, row.epoch, row.lease_until or 0) for row in found]
 
 
-def _epochs(conn: Connection) -> list[tuple[str, int, str]]:
-    return [(row.id, row.epoch, row.status) for row in conn.execute(_NOW)]
+def _epochs(conn: Connection) -> list[tuple[str, int, str, int]]:
+    return [(row.id, row.epoch, row.status, row.lease_until or 0) for row in conn.execute(_NOW)]

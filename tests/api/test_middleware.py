@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import socket
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from starlette.types import Receive, Scope, Send
+import uvicorn
+from starlette.types import Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 from tests.api.conftest import Api, Serving
+from tests.world import wait_until
 
 from runstead.api.middleware import Edge
+from runstead.app import _Http
 
 
 async def _chunks(count: int, size: int) -> AsyncIterator[bytes]:
@@ -57,6 +63,68 @@ async def test_a_failure_in_mid_answer_breaks_the_answer() -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         with pytest.raises(RuntimeError):
             await client.get("/")
+
+
+async def test_a_request_that_a_stop_cuts_off_is_told_to_come_again() -> None:
+    """The store does not answer and the time to stop is over: whoever cancels the request then, its client hears 503."""
+    sent: list[Message] = []
+    under_way = asyncio.Event()
+
+    async def waiting(scope: Scope, receive: Receive, send: Send) -> None:
+        under_way.set()
+        await asyncio.Event().wait()
+
+    async def keep(message: Message) -> None:
+        sent.append(message)
+
+    async def nothing() -> Message:
+        return {"type": "http.request"}
+
+    for stopping in (True, False):
+        under_way.clear()
+        edge = Edge(waiting, 1000, lambda stopping=stopping: stopping)
+        scope = {"type": "http", "method": "POST", "path": "/v1/agents/", "headers": []}
+        request = asyncio.create_task(edge(scope, nothing, keep))
+        await under_way.wait()
+        request.cancel()
+        await asyncio.wait({request})
+        assert request.cancelled() is not stopping
+
+    head, body = sent
+    assert head["status"] == 503
+    assert (b"retry-after", b"1") in head["headers"]
+    assert "look before you send it again" in json.loads(body["body"])["detail"]
+
+
+@pytest.mark.slow
+async def test_the_http_server_is_not_asked_what_to_say_at_a_stop() -> None:
+    """It says 500 to what it cancels when it is out of time; the edge is quicker."""
+    under_way = asyncio.Event()
+
+    async def waiting(scope: Scope, receive: Receive, send: Send) -> None:
+        under_way.set()
+        await asyncio.Event().wait()
+
+    config = uvicorn.Config(
+        Edge(waiting, 1000, lambda: True),
+        http="httptools",
+        lifespan="off",
+        log_config=None,
+        timeout_graceful_shutdown=1,
+    )
+    server = _Http(config)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1/agents/"
+        async with asyncio.TaskGroup() as group, httpx.AsyncClient(timeout=30) as client:
+            group.create_task(server.serve(sockets=[listening]))
+            await wait_until(lambda: server.started, "the port")
+            asking = group.create_task(client.get(url))
+            await under_way.wait()
+            server.should_exit = True
+            answer = await asking
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
 
 async def test_who_hangs_up_is_told_of_to_the_application() -> None:

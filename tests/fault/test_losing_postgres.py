@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
@@ -317,6 +318,77 @@ async def test_errors_of_queries_are_no_loss(db: PostgresDatabase) -> None:
         await db.write(put, 1)
     with pytest.raises(KeyError):
         await db.read(lambda conn: {}[numbers(conn)[0]])
+    assert [1] == await db.read(numbers)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        "08006",  # the connection failed
+        "25006",  # this server follows another one now, and takes no writes
+        "25P03",
+        "53100",  # the disk is full
+        "53200",  # there is no memory
+        "53300",  # there are too many connections
+        "57P01",  # it is being stopped
+        "57P02",  # another of its processes crashed
+        "57P03",  # it is not up yet
+        "58030",  # a file cannot be read
+    ],
+)
+async def test_whatever_it_says_of_its_trouble_is_a_loss(
+    server: PostgresServer, db: PostgresDatabase, state: str
+) -> None:
+    """A server that still answers, but cannot do it now: 503, nothing is changed, and afterwards all is as before."""
+
+    def fails(conn: Connection) -> None:
+        put(conn, 1)
+        conn.exec_driver_sql(f"DO $$ BEGIN RAISE EXCEPTION 'trouble' USING ERRCODE = '{state}'; END $$")
+
+    with pytest.raises(Unavailable, match=f"127.0.0.1:{server.port}") as caught:
+        await db.write(fails)
+    assert not isinstance(caught.value, OutcomeUnknown)
+    assert [] == await db.read(numbers)
+    await db.write(put, 1)
+
+
+async def test_a_read_that_writes_is_a_mistake_and_no_loss(db: PostgresDatabase) -> None:
+    """It is told as one, not as something that passes."""
+    with pytest.raises(DBAPIError, match="read-only"):
+        await db.read(put, 1)
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError("reset"), RuntimeError("the handler is closed")])
+async def test_an_error_of_the_network_that_nobody_translated(db: PostgresDatabase, error: Exception) -> None:
+    """It is a loss where the connection is gone with it, and a query's own where it is not."""
+
+    def breaks(conn: Connection, *, gone: bool) -> None:
+        if gone:
+            raw: Any = conn.connection.driver_connection
+            raw.terminate()
+        raise error
+
+    with pytest.raises(Unavailable, match="cannot be used"):
+        await db.write(breaks, gone=True)
+    with pytest.raises(type(error)):
+        await db.write(breaks, gone=False)
+    assert [] == await db.read(numbers)
+
+
+async def test_a_read_whose_answer_is_there_needs_nothing_more(
+    server: PostgresServer, url: str, db: PostgresDatabase
+) -> None:
+    """Its connection dies right after the rows came: they are given, and nobody is told of something stored."""
+    await db.write(put, 1)
+
+    def ended(conn: Connection) -> list[int]:
+        found = numbers(conn)
+        server.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'runstead'", url
+        )
+        return found
+
+    assert [1] == await db.read(ended)
     assert [1] == await db.read(numbers)
 
 

@@ -9,12 +9,14 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError
 from tests.events.bench import LogBench, LogPlace, drained, said
 from tests.services import RedisServer
 from tests.world import WAIT_S, wait_until
 
 from runstead.domain.event import Ping
-from runstead.errors import StaleEpoch
+from runstead.errors import StaleEpoch, Unavailable
+from runstead.events import hot as hot_module
 from runstead.events.log import Reader
 from runstead.ids import RunId
 
@@ -304,3 +306,27 @@ async def test_numbers_stay_lost_until_they_are_filled(
     await third.close()
     assert got[0] == (1, b"first")
     assert texts(got).index("new") >= 4, "a number that a reader may have seen is used again"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionResetError("reset"),
+        RuntimeError("unable to perform operation on <TCPTransport>; the handler is closed"),
+        BusyLoadingError("Redis is loading the dataset in memory"),
+        ReadOnlyError("You can't write against a read only replica."),
+        OutOfMemoryError("command not allowed when used memory > 'maxmemory'."),
+    ],
+)
+async def test_whatever_it_says_of_its_trouble_is_a_loss(error: Exception) -> None:
+    """It is told as what it is, nothing more is asked of it until it was looked at, and closing it harms nobody."""
+    hot = hot_module.HotStreams("redis://127.0.0.1:1/0")
+    lost: list[bool] = []
+    hot.id, hot.on_lost = "some", lambda: lost.append(True)
+
+    with pytest.raises(Unavailable, match=rf"Redis at 127.0.0.1:1 cannot be used \({type(error).__name__}\)"):
+        async with hot._asking():
+            raise error
+
+    assert (hot.up, lost) == (False, [True])
+    await hot.close()

@@ -1,11 +1,14 @@
 """The outermost layer of the API: what holds for every request before any route is looked for.
 
 It lets `/latest` stand for `/v1`, refuses bodies over the limit before they are in memory, and turns what nobody expected
-into a plain 500 with the traceback in the log. It knows nothing of any route.
+into a plain 500 with the traceback in the log. Who still waits when a server that stops has no time left is told to come
+again, where the HTTP server would say 500. It knows nothing of any route.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
@@ -13,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runstead.api.problems import UNEXPECTED, problem
 from runstead.api.router import Json
-from runstead.errors import TooLarge
+from runstead.errors import OutcomeUnknown, TooLarge
 from runstead.telemetry import log
 
 _LATEST = "/latest/"
@@ -22,11 +25,14 @@ _log = log("api")
 
 
 class Edge:
-    """ASGI middleware. `body_bytes_max` bounds every request's body."""
+    """ASGI middleware. `body_bytes_max` bounds every request's body; `stopping` says whether the server takes no more."""
 
-    def __init__(self, app: ASGIApp, body_bytes_max: int) -> None:
+    def __init__(
+        self, app: ASGIApp, body_bytes_max: int, stopping: Callable[[], bool] = lambda: False
+    ) -> None:
         self._app = app
         self._body_bytes_max = body_bytes_max
+        self._stopping = stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -42,6 +48,11 @@ class Edge:
             return
         try:
             await self._app(scope, exchange.receive, exchange.send)
+        except asyncio.CancelledError:
+            if exchange.started or not self._stopping():
+                raise
+            _log.warning("request was cut off", method=scope["method"], path=path)
+            await problem(_cut_off())(scope, receive, send)
         except Exception:  # the end of the request: a 500 where nothing was sent yet, else a broken body
             _log.exception("request failed", method=scope["method"], path=path)
             if exchange.started:
@@ -74,6 +85,12 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         self.started = True
         await self._send(message)
+
+
+def _cut_off() -> OutcomeUnknown:
+    return OutcomeUnknown(
+        "The server stopped while it did this, and it may be done or not: look before you send it again."
+    )
 
 
 def _refusal(body_bytes_max: int) -> TooLarge:

@@ -106,7 +106,11 @@ def create_api(services: Services) -> FastAPI:
     app.state.services = services
     app.state.access = Access(services)
     install_problems(app)
-    app.add_middleware(Edge, body_bytes_max=services.settings.body_bytes_max)
+    app.add_middleware(
+        Edge,
+        body_bytes_max=services.settings.body_bytes_max,
+        stopping=lambda: services.lifecycle.stopping,
+    )
     for router in ROUTERS if serves else STATE_ROUTERS:
         # The routes themselves, not an inclusion of the router: that would match every request twice.
         app.router.routes.extend(router.routes)

@@ -14,8 +14,8 @@ MODELS_SHOWN_MAX = 5
 LISTENING = "listening on "
 
 
-def greeting(settings: Settings, *, keys: bool) -> str:
-    """What is known as soon as the port is open. `keys`: whether there are API keys."""
+def greeting(settings: Settings, *, keys: bool | None) -> str:
+    """What is known as soon as the port is open. `keys`: whether there are API keys, None where nobody can say now."""
     return "\n".join(
         [
             f"Runstead {__version__} is {LISTENING}{address(settings)}",
@@ -49,9 +49,11 @@ def address(settings: Settings) -> str:
     return f"http://{host}:{settings.port}"
 
 
-def _access(settings: Settings, *, keys: bool) -> str:
+def _access(settings: Settings, *, keys: bool | None) -> str:
     if settings.server_password is not None:
         return "with the password or an API key"
+    if keys is None:
+        return "nobody, until the database is there again"
     return (
         "with an API key"
         if keys

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from runstead.app import Server, serve
 from runstead.cli.banner import greeting, offer, one_of_several
+from runstead.errors import Unavailable
 from runstead.settings import Settings
 from runstead.store import keys
 
 
 def serve_alone(settings: Settings) -> int:
     """Serve until told to stop; gives the exit code. Raises `CannotStart` with the reason."""
-    return serve(settings, _announce)
+    return serve(settings, announce)
 
 
-async def _announce(server: Server) -> None:
+async def announce(server: Server) -> None:
+    """Say where it listens and what it offers, on standard output."""
     services = server.services
     if services.settings.supervisor_pid:
         print(one_of_several(services.settings), flush=True)
         return
-    closed = await services.db.read(keys.any_keys)
+    try:
+        closed = await services.db.read(keys.any_keys)
+    except Unavailable:  # it was lost just now: what waits for it can, and a greeting ends no server
+        closed = None
     print(greeting(services.settings, keys=closed), flush=True)
     print(offer(services.settings, await services.gateway.models()), flush=True)

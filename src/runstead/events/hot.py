@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -67,6 +67,8 @@ if ARGV[4] == '1' then redis.call('HSET', KEYS[2], 'n', ARGV[2]) end
 return {1, tonumber(ARGV[2])}
 """
 _DONE, _LOST, _STALE = 0, 1, 2
+# The event loop says RuntimeError of a connection that goes while it is written to.
+_TROUBLE = (RedisError, OSError, TimeoutError, RuntimeError)
 
 _log = log("events")
 
@@ -196,7 +198,8 @@ class HotStreams:
             yield client
         finally:
             self._reading_as = None
-            await client.aclose(close_connection_pool=True)
+            with suppress(*_TROUBLE):  # it is let go of, however that ends
+                await client.aclose(close_connection_pool=True)
 
     async def wake(self) -> None:
         """End the waiting of `follow`, so that it asks anew."""
@@ -227,14 +230,15 @@ class HotStreams:
                         )
                         if told is not None:
                             yield cast("bytes", told["data"]).decode()
-            except (RedisError, OSError):
+            except _TROUBLE:
                 await asyncio.sleep(HEALTH_EVERY_S)
 
     async def close(self) -> None:
         """Let go of every connection. Nothing is asked from now on."""
         self._closed = True
-        await self._redis.aclose(close_connection_pool=True)
-        await self._pool.disconnect()
+        with suppress(*_TROUBLE):  # a Redis that hangs keeps nobody from stopping
+            await self._redis.aclose(close_connection_pool=True)
+            await self._pool.disconnect()
 
     def lost(self) -> None:
         """Redis does not do what it is asked: nothing is asked of it until it is seen to."""
@@ -272,7 +276,7 @@ class HotStreams:
         """Whatever goes wrong with Redis is `Unavailable`, and Redis is taken for lost."""
         try:
             yield
-        except (RedisError, OSError, TimeoutError, AttributeError) as error:
+        except (*_TROUBLE, AttributeError) as error:
             # The library finds no writer, an AttributeError, where its pool is closed while it connects.
             if isinstance(error, AttributeError) and not self._closed:
                 raise

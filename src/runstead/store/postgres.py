@@ -39,9 +39,13 @@ SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg", "postgresql+pg8000", 
 # A deadlock, or two transactions that cannot both be: nothing was done, and another try is likely to succeed.
 _CONFLICTS = {"40001", "40P01"}
 # The server ends the connection, is not up yet, takes no more, or cut a transaction that waited too long for us.
-_LOST = {"57P01", "57P02", "57P03", "57P05", "25P03", "53300"}
+_LOST = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "53300"}
+# A write was refused because this server follows another one now: a new connection may reach that.
+_FOLLOWS = "25006"
 # A lock or a statement took longer than an operation may: nothing was done.
 _SLOW = {"55P03", "57014"}
+# Classes of errors: the connection broke; the server has no memory, no room, no file that it needs.
+_BROKEN, _SHORT = "08", ("53", "58")
 # What libpq knows of a URL and this driver would send to the server as a setting of its own.
 _CLIENT_ONLY = (
     "channel_binding", "client_encoding", "connect_timeout", "gssencmode", "keepalives", "keepalives_count",
@@ -49,7 +53,10 @@ _CLIENT_ONLY = (
     "require_auth", "sslcompression", "sslsni", "tcp_user_timeout",
 )  # fmt: skip
 _PLACE = re.compile(r"([\w.\-/]+|\[[0-9A-Fa-f:.%]+\])(:\d+)?")
-_NETWORK = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+# The event loop says RuntimeError of a connection that goes while it is used; the driver, what it finds no word for.
+_NETWORK = (
+    OSError, TimeoutError, RuntimeError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError,
+)  # fmt: skip
 
 _log = log("store")
 
@@ -119,8 +126,19 @@ def engine_of(url: str, *, pool_size: int, timeout_s: float) -> AsyncEngine:
 
 def _forget_the_dead(context: Any) -> None:
     # The server's farewell arrives as an ordinary error; what it says holds for the whole pool.
-    if getattr(context.original_exception, "sqlstate", None) in _LOST:
+    state = getattr(context.original_exception, "sqlstate", None)
+    if _is_loss(state) or (state == _FOLLOWS and not _only_reads(context.connection)):
         context.is_disconnect = True
+
+
+def _only_reads(connection: Connection | None) -> bool:
+    """Whether we ourselves asked for transactions that write nothing."""
+    return connection is not None and bool(connection.get_execution_options().get("postgresql_readonly"))
+
+
+def _is_loss(state: str | None) -> bool:
+    """Whether an error of that code says that its connection cannot be used any more."""
+    return state is not None and (state in _LOST or state.startswith(_BROKEN))
 
 
 class PostgresDatabase:
@@ -199,10 +217,17 @@ class PostgresDatabase:
             sent = False
             try:
                 value = await connection.run_sync(query)
+                if engine is self._snapshots:
+                    return value  # there is nothing to commit
                 # A connection that is known to be dead cannot have carried the commit.
                 sent = not raw.is_closed()
                 await connection.commit()
             except DBAPIError as error:
+                raise self._what_became(error, sent=sent) from error
+            except _NETWORK as error:
+                # What the driver did not put into its own words. An error of the query's own leaves the connection alive.
+                if not raw.is_closed():
+                    raise
                 raise self._what_became(error, sent=sent) from error
             return value
 
@@ -226,27 +251,30 @@ class PostgresDatabase:
             try:
                 yield connection, raw
             finally:
-                await _give_back(connection)
+                await _give_back(connection, raw)
         finally:
             cut.cancel()
 
-    def _what_became(self, error: DBAPIError, *, sent: bool) -> Exception:
+    def _what_became(self, error: Exception, *, sent: bool) -> Exception:
         """What an error of the driver means for who asked."""
-        state = cast("str | None", getattr(error.orig, "sqlstate", None))
-        if error.connection_invalidated or state in _LOST:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        state = cast("str | None", getattr(cause, "sqlstate", None))
+        if not isinstance(error, DBAPIError) or error.connection_invalidated or _is_loss(state):
             if sent:
                 return OutcomeUnknown(
                     f"PostgreSQL at {self._place} was lost while it stored this, and nobody can say whether it did:"
                     " look before you send it again."
                 )
-            return _Undone(_reason(error.orig))
+            return _Undone(_reason(cause))
         if state in _CONFLICTS:
             return _Undone("it is too busy with the same rows", conflict=True)
-        if "cached statement plan" in str(error.orig):  # the tables were changed by a newer process
+        if "cached statement plan" in str(cause):  # the tables were changed by a newer process
             return _Undone("its tables are being changed")
         if state in _SLOW:
             return self._unavailable(f"no answer within {self._timeout_s:g} s")
-        if (state or "").startswith("22") or isinstance(error.orig, ValueError):
+        if (state or "").startswith(_SHORT):
+            return self._unavailable(_reason(cause))
+        if (state or "").startswith("22") or isinstance(cause, ValueError):
             return Invalid(
                 "A value of the request cannot be stored: it is too large, or holds the character NUL."
             )
@@ -273,11 +301,13 @@ class _Undone(Exception):
         self.conflict = conflict
 
 
-async def _give_back(connection: AsyncConnection) -> None:
+async def _give_back(connection: AsyncConnection, raw: _Raw) -> None:
     """Roll back what was not committed, and give the connection to the next; a dead one is thrown away."""
     try:
         await connection.rollback()
     except (*_NETWORK, DBAPIError):
+        await connection.invalidate()
+    if raw.is_closed() and not connection.invalidated:
         await connection.invalidate()
     await connection.close()
 
