@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.world import frames, wait_until, world
 
+from runstead.domain.message import TextPart
 from runstead.domain.run import RunStatus
 from runstead.llm.scripted import ScriptedGateway, says
 from runstead.llm.types import Finish, TextDelta
@@ -111,3 +112,35 @@ async def test_an_answer_cut_off_by_the_models_limit_says_so(tmp_path: Path) -> 
         reasons = [f.data["stop_reason"] for f in told if f.kind == "stop_reason" and f.data]
         assert ["max_tokens_exceeded"] == reasons
         assert "error_message" in [frame.kind for frame in told]
+
+
+async def test_a_history_that_began_anew_is_what_the_model_sees(tmp_path: Path) -> None:
+    """As many messages as before, where SQLite gives the places of deleted rows away again: nothing of them comes back."""
+    model = ScriptedGateway([says("Hello."), says("Once more.")])
+    async with world(tmp_path, model) as w:
+        agent = await w.agent()
+        await w.say(agent, "the old question")
+        assert 200 == (await w.client.patch(f"/v1/agents/{agent}/reset-messages", json={})).status_code
+        await w.say(agent, "the new question")
+
+    asked = [[m.parts for m in request.messages] for request in model.requests]
+    assert [[(TextPart("the old question"),)], [(TextPart("the new question"),)]] == asked
+
+
+async def test_a_history_begins_anew_without_what_was_being_said(tmp_path: Path) -> None:
+    """What runs, and what waits behind it, is cancelled first: no answer stands where its question was deleted."""
+    never = asyncio.Event()
+    model = ScriptedGateway([[TextDelta("Half"), never], says("Fresh.")])
+    async with world(tmp_path, model) as w:
+        agent = await w.agent()
+        running = await w.begin(agent, "the old question")
+        await wait_until(lambda: len(model.requests) == 1, "the model being asked")
+        waiting = await w.begin(agent, "the one behind it")
+
+        assert 200 == (await w.client.patch(f"/v1/agents/{agent}/reset-messages", json={})).status_code
+
+        assert {RunStatus.CANCELLED} == {(await w.run(each)).status for each in (running, waiting)}
+        kinds = [m["message_type"] for m in await w.get(f"/v1/agents/{agent}/messages")]
+        assert ["system_message"] == kinds
+        assert 200 == (await w.say(agent, "the new question")).status_code
+    assert [[(TextPart("the new question"),)]] == [[m.parts for m in r.messages] for r in model.requests[1:]]

@@ -357,6 +357,20 @@ async def test_a_change_writes_what_is_given_and_leaves_the_rest(api: Api) -> No
     await api.json("PATCH", path, 422, json={"tool_rules": [{"type": "odd", "tool_name": "x"}]})
 
 
+async def test_a_rule_without_what_it_needs_is_refused(api: Api) -> None:
+    for kind, wrong in (
+        ("max_count_per_step", {}),
+        ("max_count_per_step", {"max_count_limit": "2"}),
+        ("constrain_child_tools", {}),
+        ("parent_last_tool", {"children": [1]}),
+        ("conditional", {"child_output_mapping": ["x"]}),
+    ):
+        rule = {"type": kind, "tool_name": "x", **wrong}
+        body = {"model": "runstead/demo", "tool_rules": [rule]}
+        refused = await api.json("POST", "/v1/agents/", 422, json=body)
+        assert f"A rule of type {kind} needs " in refused["detail"][0]["msg"]
+
+
 async def test_messages_leave_the_context_by_their_ids(api: Api) -> None:
     agent = await api.agent(initial_message_sequence=[{"role": "user", "content": "hello"}])
     path, kept = f"/v1/agents/{agent['id']}", agent["message_ids"][:1]
