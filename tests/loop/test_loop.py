@@ -9,7 +9,7 @@ from tests.world import frames, wait_until, world
 
 from runstead.domain.message import TextPart
 from runstead.domain.run import RunStatus
-from runstead.llm.scripted import ScriptedGateway, says
+from runstead.llm.scripted import ScriptedGateway, calls, says
 from runstead.llm.types import Finish, TextDelta
 
 
@@ -144,3 +144,23 @@ async def test_a_history_begins_anew_without_what_was_being_said(tmp_path: Path)
         assert ["system_message"] == kinds
         assert 200 == (await w.say(agent, "the new question")).status_code
     assert [[(TextPart("the new question"),)]] == [[m.parts for m in r.messages] for r in model.requests[1:]]
+
+
+async def test_an_agent_that_forgets_sees_its_own_turn_only(tmp_path: Path) -> None:
+    """With `message_buffer_autoclear`: earlier turns stay in the transcript; what an approval goes on with is this turn."""
+    search = ("conversation_search", '{"query": "tea"}')
+    rules = [{"type": "requires_approval", "tool_name": "conversation_search"}]
+    model = ScriptedGateway([says("One."), calls(search), says("Two."), says("Three.")])
+    async with world(tmp_path, model) as w:
+        agent = await w.agent(message_buffer_autoclear=True, tool_rules=rules)
+        await w.say(agent, "first")
+        await w.say(agent, "second")
+        answer = {"type": "approval", "approvals": [{"tool_call_id": "call-1", "approve": True}]}
+        path = f"/v1/agents/{agent}/messages"
+        assert 200 == (await w.client.post(path, json={"messages": [answer]})).status_code
+        await w.say(agent, "third")
+        told = [m.get("content") for m in await w.get(path)]
+
+    asked = [[m.role.value for m in request.messages] for request in model.requests]
+    assert [["user"], ["user"], ["user", "assistant", "tool"], ["user"]] == asked
+    assert {"first", "One.", "second", "Two.", "third", "Three."} <= set(told)

@@ -14,7 +14,7 @@ from runstead.domain import tool_rules
 from runstead.domain.agent import Block
 from runstead.domain.event import Failed, RunEvent, Stopped, Used
 from runstead.domain.folder import NO_DIRECTORY
-from runstead.domain.message import Message, ToolCall
+from runstead.domain.message import Message, Role, ToolCall
 from runstead.domain.pending import OpenCalls, open_in
 from runstead.domain.run import Run, StopReason
 from runstead.domain.run_machine import Advanced, Change, Finished, transition
@@ -27,7 +27,7 @@ from runstead.domain.transcript import told_all
 from runstead.ids import MessageId
 from runstead.loop.history import Seen
 from runstead.loop.hold import Hold
-from runstead.loop.rules import returned_in, with_arguments
+from runstead.loop.rules import chain_of, returned_in, with_arguments
 from runstead.loop.together import Begun
 from runstead.store.turns import LoadedTurn
 from runstead.tools.registry import Toolbox
@@ -66,6 +66,11 @@ class Turn:
             return False, False
         client = any(tool.name == name for tool in self.run.request.client_tools)
         return self.agent.has_rule("requires_approval", name) and not client, client
+
+    def earlier(self) -> tuple[MessageId, ...]:
+        """What the model sees of turns before this one, but the system message."""
+        own = chain_of(self.messages, self.run.id)
+        return tuple(m.id for m in self.messages if m.role is not Role.SYSTEM and m.run_id not in own)
 
     def offered(self, tools: Toolbox) -> tuple[ToolSpec, ...]:
         """The tools that the model is told of now: those that the agent's rules let it call."""

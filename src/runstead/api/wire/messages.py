@@ -213,7 +213,7 @@ class CancelRequest(BaseModel):
 
 
 class HistoryQuery(PageQuery):
-    """Which stored messages shall be listed. `after` is newer than that message, `before` older, in either order."""
+    """Which stored messages shall be listed. `before` is older than that message, `after` comes behind it in the list."""
 
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
     order_by: Literal["created_at"] = "created_at"
@@ -226,7 +226,7 @@ class HistoryQuery(PageQuery):
 
 
 class AgentHistoryQuery(HistoryQuery):
-    """Which messages of an agent shall be listed: of all its conversations, or of one."""
+    """Which messages of an agent shall be listed: of all its conversations, or of one. `after` is newer in either order."""
 
     conversation_id: str | None = None
 
