@@ -12,14 +12,14 @@ from runstead.llm.types import Delta, Finish, Gateway, ModelRequest, TextDelta
 
 
 @dataclass(frozen=True, slots=True)
-class WholeAnswer:
+class SpokenAnswer:
     """What a model said, thoughts and calls left out, and what that cost."""
 
     text: str
     usage: Usage
 
 
-async def whole_answer(gateway: Gateway, question: ModelRequest) -> WholeAnswer:
+async def whole_answer(gateway: Gateway, question: ModelRequest) -> SpokenAnswer:
     """Ask, and wait for the whole answer. Raises `ModelError`; being cancelled closes the connection."""
     text: list[str] = []
     usage = Usage()
@@ -30,4 +30,4 @@ async def whole_answer(gateway: Gateway, question: ModelRequest) -> WholeAnswer:
                 text.append(delta.text)
             elif isinstance(delta, Finish):
                 usage = delta.usage
-    return WholeAnswer("".join(text).strip(), usage)
+    return SpokenAnswer("".join(text).strip(), usage)

@@ -364,7 +364,9 @@ def validated(function: Callable[..., object], arguments: Json) -> Json:
 
             try:
                 found[name] = TypeAdapter(hint).validate_python(value)
-            except Exception:
+            except (
+                Exception
+            ):  # what does not fit the source's own class is the answer; other things stay as they came
                 if _of_the_source(hint):
                     raise
     return found

@@ -14,7 +14,7 @@ from runstead.domain.message import Message, Role, TextPart
 from runstead.domain.step import Usage
 from runstead.ids import MessageId
 from runstead.llm.types import ModelRequest
-from runstead.llm.whole import WholeAnswer
+from runstead.llm.whole import SpokenAnswer
 
 PROMPT_CHARS_MAX = 2_000_000
 SCHEMA_NAME = "response"
@@ -80,7 +80,7 @@ class GenerationState(TypedDict):
     usage: GenerationUsage
 
 
-def generation_state(model: str, answer: WholeAnswer) -> GenerationState:
+def generation_state(model: str, answer: SpokenAnswer) -> GenerationState:
     """An answer as the API shows it."""
     return {"content": answer.text, "model": model, "usage": _usage(answer.usage)}
 
