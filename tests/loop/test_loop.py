@@ -9,6 +9,7 @@ from tests.world import frames, wait_until, world
 
 from runstead.domain.message import TextPart
 from runstead.domain.run import RunStatus
+from runstead.errors import ModelError, ModelErrorKind
 from runstead.llm.scripted import ScriptedGateway, calls, says
 from runstead.llm.types import Finish, TextDelta
 
@@ -164,3 +165,35 @@ async def test_an_agent_that_forgets_sees_its_own_turn_only(tmp_path: Path) -> N
     asked = [[m.role.value for m in request.messages] for request in model.requests]
     assert [["user"], ["user"], ["user", "assistant", "tool"], ["user"]] == asked
     assert {"first", "One.", "second", "Two.", "third", "Three."} <= set(told)
+
+
+async def test_what_a_client_says_as_the_system_is_heard(tmp_path: Path) -> None:
+    """Beside a message, and alone; the prompt stays the agent's own."""
+    model = ScriptedGateway([says("One."), says("Two.")])
+    async with world(tmp_path, model) as w:
+        agent = await w.agent(system="Be kind.")
+        path = f"/v1/agents/{agent}/messages"
+        note = {"role": "system", "content": "The user logged in."}
+        both = [note, {"role": "user", "content": "Hello."}]
+        assert 200 == (await w.client.post(path, json={"messages": both})).status_code
+        assert 200 == (await w.client.post(path, json={"messages": [note]})).status_code
+
+    asked = [[(m.role.value, m.text) for m in request.messages] for request in model.requests]
+    first = [("system", "The user logged in."), ("user", "Hello.")]
+    assert [first, [*first, ("assistant", "One."), ("system", "The user logged in.")]] == asked
+    assert {True} == {request.system.startswith("Be kind.") for request in model.requests}
+
+
+async def test_what_a_model_refuses_is_not_asked_again(tmp_path: Path) -> None:
+    """A message that makes a bad request stays in the transcript only; one that came at a bad time is seen the next time."""
+    bad = ModelError(ModelErrorKind.BAD_REQUEST, "no such image")
+    late = ModelError(ModelErrorKind.RATE_LIMIT, "too fast")
+    model = ScriptedGateway([says("Hi."), [bad], [late], says("Yes.")])
+    async with world(tmp_path, model) as w:
+        agent = await w.agent()
+        statuses = [(await w.say(agent, text)).status_code for text in ("one", "two", "three", "four")]
+        told = [m.get("content") for m in await w.get(f"/v1/agents/{agent}/messages")]
+
+    assert [200, 400, 429, 200] == statuses
+    assert ["one", "Hi.", "three", "four"] == [m.text for m in model.requests[-1].messages]
+    assert "two" in told

@@ -209,6 +209,7 @@ class Stepper:
             messages=kept,
             steps=(step,),
             events=events,
+            leaves=turn.refused() if error.kind is ModelErrorKind.BAD_REQUEST else (),
             traces=self._traced(asking, details),
         )
 

@@ -18,6 +18,7 @@ from runstead.domain.message import Message, Role, ToolCall
 from runstead.domain.pending import OpenCalls, open_in
 from runstead.domain.run import Run, StopReason
 from runstead.domain.run_machine import Advanced, Change, Finished, transition
+from runstead.domain.shown import is_prompt
 from runstead.domain.step import Step
 from runstead.domain.tokens import tokens_of
 from runstead.domain.tool import ToolSpec
@@ -68,9 +69,16 @@ class Turn:
         return self.agent.has_rule("requires_approval", name) and not client, client
 
     def earlier(self) -> tuple[MessageId, ...]:
-        """What the model sees of turns before this one, but the system message."""
+        """What the model sees of turns before this one."""
         own = chain_of(self.messages, self.run.id)
-        return tuple(m.id for m in self.messages if m.role is not Role.SYSTEM and m.run_id not in own)
+        return tuple(m.id for m in self.messages if not is_prompt(m) and m.run_id not in own)
+
+    def refused(self) -> tuple[MessageId, ...]:
+        """What was sent to this run, if nothing came of it: what a model refuses once it would refuse in every question."""
+        own = [m for m in self.messages if m.run_id == self.run.id]
+        if self.run.step_count or any(m.role is Role.APPROVAL for m in own):
+            return ()
+        return tuple(m.id for m in own)
 
     def offered(self, tools: Toolbox) -> tuple[ToolSpec, ...]:
         """The tools that the model is told of now: those that the agent's rules let it call."""

@@ -211,6 +211,13 @@ async def test_initial_messages_follow_the_system_message(api: Api) -> None:
     video = [{"role": "user", "content": [{"type": "video"}]}]
     refused = {"model": "runstead/demo", "initial_message_sequence": video}
     await api.json("POST", "/v1/agents/", 422, json=refused)
+    for data, status in (("AAAA\nAAAA", 200), ("data:image/png;base64,AAAA", 422), ("AAA", 422), ("", 422)):
+        image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}}
+        shown = {
+            "model": "runstead/demo",
+            "initial_message_sequence": [{"role": "user", "content": [image]}],
+        }
+        await api.json("POST", "/v1/agents/", status, json=shown)
 
 
 async def test_a_1_0_sdk_is_answered_what_it_asks_for(api: Api) -> None:
