@@ -68,6 +68,15 @@ async def test_malformed_bodies_are_422(api: Api, body: bytes) -> None:
     assert isinstance(answer.json()["detail"], list)
 
 
+@pytest.mark.parametrize("kind", [None, "application/x-www-form-urlencoded", "text/plain"])
+async def test_a_body_that_is_not_said_to_be_json_is_told_so(api: Api, kind: str | None) -> None:
+    headers = {} if kind is None else {"content-type": kind}
+    answer = await api.client.post("/v1/blocks/", content=b'{"label": "x", "value": ""}', headers=headers)
+    assert answer.status_code == 422
+    (told,) = answer.json()["detail"]
+    assert "Content-Type: application/json" in told["msg"]
+
+
 async def test_odd_but_proper_text_is_kept(api: Api) -> None:
     value = "\x00 \U0001f600 \u202e \uffff"
     block = await api.block("\x00label", value, metadata={"\x00": "\x7f"})

@@ -240,11 +240,11 @@ async def test_messages_by_every_filter_and_by_words(two: Stores) -> None:
 
 
 async def test_steps_by_every_filter(two: Stores) -> None:
-    """Run, agent, model, feedback, trace, time."""
+    """Run, agent, model, feedback, trace, tags, time."""
     made = [
         step(1, feedback="positive", trace_id="t-1"),
-        step(2, model_handle="a/b_c", agent_id=agent(2).id),
-        step(3, run_id=None, trace_id="t-3"),
+        step(2, model_handle="a/b_c", agent_id=agent(2).id, tags=("ü", "a%")),
+        step(3, run_id=None, trace_id="t-3", tags=('sa"y', "ab")),
     ]
     await two.a.write(steps.save_steps, made)
     expected: list[tuple[StepFilter, list[int]]] = [
@@ -258,6 +258,9 @@ async def test_steps_by_every_filter(two: Stores) -> None:
         (StepFilter(has_feedback=True), [1]),
         (StepFilter(has_feedback=False), [2, 3]),
         (StepFilter(trace_ids=("t-1", "t-3")), [1, 3]),
+        (StepFilter(tags=("ü", 'sa"y')), [2, 3]),
+        (StepFilter(tags=("a%",)), [2]),
+        (StepFilter(tags=("a",)), []),
         (StepFilter(since=made[1].created_at), [2, 3]),
         (StepFilter(until=made[1].created_at), [1, 2]),
     ]

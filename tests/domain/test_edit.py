@@ -11,7 +11,7 @@ from runstead.clock import ManualClock
 from runstead.domain.edit import edited
 from runstead.domain.message import ImagePart, Message, ReasoningPart, Role, TextPart, ToolCall
 from runstead.errors import Invalid
-from runstead.ids import DEFAULT_USER, AgentId, MessageId
+from runstead.ids import DEFAULT_USER, AgentId, MessageId, RunId
 
 SAID = Message(
     MessageId("message-1"),
@@ -46,6 +46,16 @@ def test_what_an_agent_says_by_a_call_is_in_the_call() -> None:
 
     assert {"message": "ho", "heartbeat": True} == loads(after.tool_calls[0].arguments)
     assert SAID.parts == after.parts
+
+
+def test_the_system_prompt_is_the_agents_to_change() -> None:
+    """What clients sent in its role is like all that they sent."""
+    new = (TextPart("new"),)
+    prompt = replace(SAID, role=Role.SYSTEM, tool_calls=(), parts=(TextPart("old"),))
+
+    with pytest.raises(Invalid, match="the agent's `system`"):
+        edited(prompt, "system_message", new)
+    assert new == edited(replace(prompt, run_id=RunId("run-1")), "system_message", new).parts
 
 
 def test_what_a_person_sent_is_replaced_whole() -> None:

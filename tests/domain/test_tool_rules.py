@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runstead.domain.agent import ToolRule
-from runstead.domain.tool_rules import Called, allowed, ends, kept, owed, refusal
+from runstead.domain.tool_rules import Called, allowed, ends, kept, owed, prefilled, refusal
 
 TOOLS = ("a", "b", "c", "d")
 
@@ -45,6 +45,20 @@ def test_children() -> None:
     )
     assert allowed(rules, TOOLS, calls("a")) == ("b", "c")
     assert allowed(rules, TOOLS, calls("a", "b")) == TOOLS
+
+
+def test_arguments_that_rules_give() -> None:
+    """The first call of a turn has those of its rule; a child those of its node, right behind its parent only."""
+    nodes = [{"name": "b", "args": {"x": 1}}, {"name": "c"}, "odd"]
+    rules = (
+        rule("run_first", "a", args={"y": 2}),
+        rule("constrain_child_tools", "a", children=["b", "c"], child_arg_nodes=nodes),
+    )
+    assert prefilled(rules, [], "a") == {"y": 2}
+    assert prefilled(rules, [], "b") == {}
+    assert prefilled(rules, calls("a"), "b") == {"x": 1}
+    assert prefilled(rules, calls("a"), "c") == {}
+    assert prefilled(rules, calls("a", "b"), "b") == {}
 
 
 def test_parents() -> None:

@@ -67,6 +67,22 @@ async def test_an_answer_in_pieces(tmp_path: Path) -> None:
         assert len({each["id"] for each in found}) == 1
 
 
+async def test_pieces_end_with_what_it_cost_where_that_is_wanted(tmp_path: Path) -> None:
+    """The last piece has no choice but the usage, as of the whole answer; the others say that it is not known yet."""
+    async with world(tmp_path, ScriptedGateway(speak)) as w:
+        agent = await w.agent()
+        wanted = {"include_usage": True}
+        *others, last = pieces((await ask(w, agent, ("user", "hi"), stream=True, stream_options=wanted)).text)
+
+        assert [] == last["choices"]
+        assert last["usage"]["total_tokens"] == sum(
+            last["usage"][each] for each in ("prompt_tokens", "completion_tokens")
+        )
+        assert last["usage"]["total_tokens"] > 0
+        assert others
+        assert {None} == {each["usage"] for each in others}
+
+
 async def test_only_what_is_new_is_said(tmp_path: Path) -> None:
     """A client sends all that was said; the agent remembers it, so it hears what came last only. Images are heard, too."""
     gateway = ScriptedGateway(speak)

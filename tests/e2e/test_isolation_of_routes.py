@@ -103,6 +103,7 @@ BODIES: dict[Operation, object] = {
     ("POST", "/v1/agents/{agent_id}/messages/stream"): saying("hello"),
     ("POST", "/v1/agents/{agent_id}/messages/async"): saying("hello"),
     ("POST", "/v1/agents/{agent_id}/archival-memory"): {"text": "mine"},
+    ("POST", "/v1/agents/{agent_id}/generate"): {"prompt": "hello"},
     ("PATCH", "/v1/agents/{agent_id}/core-memory/blocks/{block_label}"): {"value": "mine"},
     ("PATCH", "/v1/blocks/{block_id}"): {"value": "mine"},
     ("PATCH", "/v1/archives/{archive_id}"): {"name": "mine"},

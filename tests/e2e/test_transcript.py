@@ -63,6 +63,36 @@ async def test_an_agents_list_begins_with_its_oldest(tmp_path: Path) -> None:
         assert await texts(f"&after={newest[-1]['id']}") == []
 
 
+async def test_a_walk_behind_what_came_last_gives_everything_once(tmp_path: Path) -> None:
+    """As the newer SDK walks: `after` the last of a page, until a page is empty. `before` the last one is the same walk."""
+    async with world(tmp_path, ScriptedGateway(lambda _: says("Yes."))) as w:
+        agent = await w.agent()
+        made = await w.client.post(f"/v1/conversations/?agent_id={agent}")
+        place = f"/v1/conversations/{made.json()['id']}/messages"
+        for text in "abc":
+            body = {"messages": [{"role": "user", "content": text}], "streaming": False}
+            assert 200 == (await w.client.post(place, json=body)).status_code
+        run = (await w.get("/v1/runs/"))[0]["id"]
+
+        for path in (place, "/v1/messages/", f"/v1/runs/{run}/messages"):
+            whole = [m["id"] for m in await w.get(f"{path}?order=desc")]
+            # In a conversation's list they mean time, whatever the order: clients that page backwards rely on it.
+            for name in ("before",) if path == place else ("after", "before"):
+                assert whole == await _walked(w, f"{path}?order=desc&limit=2", name)
+            assert whole[::-1] == await _walked(w, f"{path}?order=asc&limit=2", "after")
+
+
+async def _walked(w: World, path: str, cursor: str) -> list[str]:
+    """The ids of a list, page by page; fails where it does not end."""
+    found: list[str] = []
+    for _ in range(20):
+        page = await w.get(f"{path}&{cursor}={found[-1]}" if found else path)
+        if not page:
+            return found
+        found += [m["id"] for m in page]
+    raise AssertionError(f"the walk does not end: {found}")
+
+
 async def test_what_was_said_is_found(tmp_path: Path) -> None:
     """By every word, letter case aside; of one agent or conversation; in time; both forms of answer."""
     async with world(tmp_path, ScriptedGateway(speak)) as w:

@@ -59,6 +59,30 @@ async def test_nested_arguments_are_objects(sandbox: Sandbox) -> None:
     assert (ran.ok, ran.text) == (True, "7")
 
 
+@pytest.mark.slow
+async def test_arguments_are_what_their_annotations_name(sandbox: Sandbox) -> None:
+    """Times, sets and the like; what does not fit is handed over as it came."""
+    source = (
+        "from datetime import date, datetime\nfrom decimal import Decimal\n"
+        "def f(at: datetime, days: list[date], some: set[int], two: tuple[int, str], price: Decimal | None,"
+        " odd: date, text: str, plain: list[str]) -> str:\n"
+        "    return repr((at.year, days[0].day, some, two, price, odd, text, plain))"
+    )
+    arguments: dict[str, object] = {
+        "at": "2026-01-02T03:04:05Z",
+        "days": ["2026-01-07"],
+        "some": [1, 1],
+        "two": [1, "x"],
+        "price": "1.50",
+        "odd": "tomorrow",
+        "text": "2026-01-02",
+        "plain": ["2026-01-02"],
+    }
+    ran = await sandbox.run(Job("call", source, "f", arguments), timeout_s=30)
+    told = "(2026, 7, {1}, (1, 'x'), Decimal('1.50'), 'tomorrow', '2026-01-02', ['2026-01-02'])"
+    assert told == ran.text
+
+
 async def test_an_error_shows_the_users_lines_only(sandbox: Sandbox) -> None:
     """Neither the program around them nor the standard library's."""
     source = "import json\ndef g(x):\n    return json.loads(x)\ndef f():\n    return g('{')"

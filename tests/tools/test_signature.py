@@ -113,6 +113,50 @@ def test_errors_say_what_to_write(source: str, says: str) -> None:
         signature_of(source)
 
 
+GOOGLE = """Do it.
+
+    Args:
+        x (int): the number
+        y: the text, of
+            two lines
+
+    Returns:
+        str: it
+    """
+SPHINX = """Do it.
+
+    :param x: the number
+    :type x: int
+    :param y: the text, of
+        two lines
+    :returns: it
+    """
+NUMPY = """Do it.
+
+    Parameters
+    ----------
+    x : int
+        the number
+    y : str, optional
+        the text, of
+        two lines
+
+    Returns
+    -------
+    str
+        it
+    """
+
+
+@pytest.mark.parametrize("words", [GOOGLE, SPHINX, NUMPY], ids=["google", "sphinx", "numpy"])
+def test_docstrings_of_all_styles(words: str) -> None:
+    signature = signature_of(f'def f(x: int, y: str = "") -> str:\n    """{words}"""\n    return ""')
+    assert signature.description == "Do it."
+    assert signature.required == ("x",)
+    told = {name: shape["description"] for name, shape in signature.properties.items()}
+    assert told == {"x": "the number", "y": "the text, of\ntwo lines"}
+
+
 def test_classes_of_the_source_are_left_to_the_sandbox() -> None:
     """What only running the source can tell is named, and put in its place when it is known."""
     source = 'class P: ...\ndef f(p: P, n: int):\n    """Do.\n\n    Args:\n        p: the p\n        n: the n\n    """'

@@ -15,6 +15,7 @@ from runstead.api import stream
 from runstead.api.services import Services
 from runstead.api.wire.events import message_json, message_type
 from runstead.api.wire.messages import HistoryQuery, RunOptions, StreamRequest
+from runstead.api.wire.paging import PageQuery
 from runstead.api.wire.runs import ResumeRequest, response_json
 from runstead.domain.actor import User
 from runstead.domain.message import Message
@@ -134,15 +135,19 @@ async def history(
     query: HistoryQuery,
     *,
     chronological: bool = False,
+    oldest_first: bool = False,
 ) -> list[dict[str, object]]:
-    """A page of stored messages as JSON; `chronological`: the order says which page, and the page begins with its oldest.
+    """A page of stored messages as JSON.
 
-    Raises `NotFound` for an unknown cursor.
+    `chronological`: `after` is newer and `before` older, whatever the order of the list. `oldest_first`: the order says
+    which page, and the page begins with its oldest. Raises `NotFound` for an unknown cursor.
     """
-    page = MessagePage(query.limit, query.order == "asc", query.after, query.before)
+    page = message_page(query)
+    if chronological:
+        page = replace(page, after=query.after, before=query.before)
     where = replace(where, include_err=query.include_err is not False)
     found = await parts.db.read(messages.list_messages, user_id, where, page)
-    if chronological and not page.ascending:
+    if oldest_first and not page.ascending:
         found.reverse()
     shown = RunRequest(
         use_assistant_message=query.use_assistant_message,
@@ -150,6 +155,18 @@ async def history(
         assistant_tool_argument=query.assistant_message_tool_kwarg,
     )
     return shown_messages(found, shown, query.include_return_message_types)
+
+
+def message_page(query: PageQuery) -> MessagePage:
+    """The page of stored messages that a query asks for.
+
+    Newest first, what comes behind a message is older, and clients ask for it by either name: `after` in the order of the
+    list, `before` in that of time. Given together they are the two ends of a time.
+    """
+    after, before = query.after, query.before
+    if query.order == "desc" and before is None:
+        after, before = None, after
+    return MessagePage(query.limit, query.order == "asc", after, before)
 
 
 def shown_messages(

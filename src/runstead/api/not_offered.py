@@ -75,8 +75,7 @@ _BY_REASON: Mapping[str, str] = {
     "Steps have no transactions with a billing service here; GET /v1/steps/{step_id} says what a step cost.": """
         PATCH /v1/steps/{step_id}/transaction/{transaction_id}
     """,
-    "A single answer without a run is not offered; send a message to an agent.": """
-        POST /v1/agents/{agent_id}/generate
+    "Answers for voice services are not offered; POST /v1/chat/completions with the agent's id as model.": """
         POST /v1/voice-beta/{agent_id}/chat/completions
     """,
     "There is nothing of the kind here.": """

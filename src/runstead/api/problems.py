@@ -20,6 +20,7 @@ from runstead.errors import ModelError, PendingApproval, RunsteadError
 INPUT_ECHOED_CHARS = 200
 ERRORS_LISTED_MAX = 50
 _SECRET_WORDS = ("secret", "password", "key", "token", "environment_variables", "authorization")
+NOT_SAID_TO_BE_JSON = "The body was not read: send JSON, with the header Content-Type: application/json."
 UNEXPECTED = {"detail": "An internal server error occurred"}
 
 
@@ -75,6 +76,8 @@ def _told(error: Mapping[str, object]) -> Mapping[str, object]:
         "msg": _readable(str(error["msg"])),
     }
     value = error.get("input")
+    if isinstance(value, bytes):  # the framework hands over as it came what was not said to be JSON
+        told["msg"] = NOT_SAID_TO_BE_JSON
     words = " ".join(str(part) for part in place).lower()
     short = not isinstance(value, str) or len(value) <= INPUT_ECHOED_CHARS
     if isinstance(value, str | int | float | None) and short and not any(w in words for w in _SECRET_WORDS):

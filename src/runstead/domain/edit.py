@@ -11,6 +11,7 @@ from json import dumps, loads
 
 from runstead.domain.message import Message, Part, ReasoningPart, Role, TextPart
 from runstead.domain.run import RunRequest
+from runstead.domain.shown import is_prompt
 from runstead.domain.transcript import spoken_argument
 from runstead.errors import Invalid
 
@@ -29,6 +30,11 @@ def edited(message: Message, kind: str, parts: tuple[Part, ...]) -> Message:
         raise Invalid(
             f"Message {message.id} is no {kind}: its role is {message.role.value}. What a tool or an approval brought"
             " is not changed."
+        )
+    if is_prompt(message):
+        raise Invalid(
+            f"Message {message.id} is the system prompt as the history began with it; what the model is told is the"
+            " agent's `system`: change that."
         )
     if message.role is not Role.ASSISTANT:
         return replace(message, parts=parts)

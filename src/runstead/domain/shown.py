@@ -8,20 +8,29 @@ from runstead.domain.message import Mark, Message, Role
 
 
 def conversation(messages: Iterable[Message]) -> list[Message]:
-    """The turns the model sees: the newest summary first, no system messages, nothing that was abandoned."""
+    """The turns the model sees: the newest summary first, nothing that was abandoned.
+
+    The message that a history begins with is its system prompt, which the model is given anew; those of that role that
+    come later were sent by a client.
+    """
     turns: list[Message] = []
     summary: Message | None = None
     answered = False
-    for message in messages:
+    for at, message in enumerate(messages):
         role = message.role
         if role is Role.SUMMARY:
             summary = message
-        elif role is not Role.SYSTEM and message.mark is not Mark.ABANDONED:
+        elif message.mark is not Mark.ABANDONED and not (at == 0 and is_prompt(message)):
             turns.append(message)
             answered = answered or role is Role.APPROVAL
     if answered:
         turns = _returns_first(turns)
     return turns if summary is None else [summary, *turns]
+
+
+def is_prompt(message: Message) -> bool:
+    """Whether a message is a system prompt as a history begins with it: nobody sent it."""
+    return message.role is Role.SYSTEM and message.run_id is None
 
 
 def _returns_first(turns: list[Message]) -> list[Message]:

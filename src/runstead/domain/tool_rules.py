@@ -63,14 +63,18 @@ def refusal(
 
 
 def prefilled(rules: Iterable[ToolRule], so_far: Sequence[Called], name: str) -> Mapping[str, object]:
-    """The arguments that a `run_first` rule gives the first call of a turn, whatever the model writes for them."""
-    if so_far:
-        return {}
+    """The arguments that rules give the next call of a tool, whatever the model writes for them.
+
+    The first call of a turn has those of a `run_first` rule, the one behind a parent those of its `child_arg_nodes`.
+    """
+    given: dict[str, object] = {}
     for rule in rules:
-        args = rule.extra.get("args")
-        if rule.type == RUN_FIRST and rule.tool_name == name and isinstance(args, dict):
-            return cast("dict[str, object]", args)
-    return {}
+        if not so_far and rule.type == RUN_FIRST and rule.tool_name == name:
+            given |= _arguments(rule.extra)
+        elif so_far and rule.type == CHILDREN and rule.tool_name == so_far[-1].name:
+            for node in _documents(rule, "child_arg_nodes"):
+                given |= _arguments(node) if node.get("name") == name else {}
+    return given
 
 
 def kept(rules: Sequence[ToolRule], tools: Sequence[str], calls: Iterable[Called]) -> tuple[Called, ...]:
@@ -153,3 +157,14 @@ def _number(rule: ToolRule, name: str) -> int:
 def _texts(rule: ToolRule, name: str) -> list[str]:
     value = rule.extra.get(name)
     return [str(each) for each in cast("list[object]", value)] if isinstance(value, list) else []
+
+
+def _documents(rule: ToolRule, name: str) -> list[Mapping[str, object]]:
+    value = rule.extra.get(name)
+    found = cast("list[object]", value) if isinstance(value, list) else []
+    return [cast("Mapping[str, object]", each) for each in found if isinstance(each, dict)]
+
+
+def _arguments(document: Mapping[str, object]) -> Mapping[str, object]:
+    args = document.get("args")
+    return cast("Mapping[str, object]", args) if isinstance(args, dict) else {}

@@ -21,9 +21,10 @@ from runstead.ids import UserId
 class ModelRequest:
     """One question to a model.
 
-    `model` is a handle, `provider/model`. `messages` are in the order of the conversation and hold no system message: that
-    is `system`. Messages with a mark CANCELLED are plain history; ABANDONED ones are never given. `tools` may be empty.
-    `user_id` is the actor whose own providers may be asked; None: those of the server alone.
+    `model` is a handle, `provider/model`. `messages` are in the order of the conversation; the agent's prompt is `system`,
+    and those of the role SYSTEM are what clients sent in between. Messages with a mark CANCELLED are plain history;
+    ABANDONED ones are never given. `tools` may be empty. `user_id` is the actor whose own providers may be asked; None:
+    those of the server alone.
     """
 
     model: str

@@ -5,10 +5,8 @@ Nothing is deleted: the turns stay in the transcript, only the model sees the su
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
 
 from runstead.clock import Clock
 from runstead.domain.message import Message, Role, TextPart
@@ -19,7 +17,8 @@ from runstead.domain.tokens import tokens_of
 from runstead.domain.tool import ToolSpec
 from runstead.domain.transcript import compaction_notice
 from runstead.ids import Ids, MessageId, StepId
-from runstead.llm.types import Delta, Finish, Gateway, ModelRequest, TextDelta
+from runstead.llm.types import Gateway, ModelRequest
+from runstead.llm.whole import whole_answer
 from runstead.loop.context import fixed_tokens, request_of
 from runstead.loop.turn import Turn
 
@@ -71,15 +70,15 @@ class Compactor:
         if not old:
             return
         question = self._question(turn, request, old, turn.agent.context_window_tokens)
-        text, usage = await turn.hold.work(self._ask(question))
-        summary = self._summary(turn, text, old, fixed + turn.messages_tokens, trigger)
+        answer = await turn.hold.work(whole_answer(self._gateway, question))
+        summary = self._summary(turn, answer.text, old, fixed + turn.messages_tokens, trigger)
         events = turn.told([summary])
         if turn.run.request.include_compaction_messages:
             events = (*events, compaction_notice(summary))
         await turn.advance(
-            Advanced(usage),
+            Advanced(answer.usage),
             messages=(summary,),
-            steps=(self._step(turn, usage, summary, question),),
+            steps=(self._step(turn, answer.usage, summary, question),),
             events=events,
             leaves=tuple(message.id for message in old),
         )
@@ -107,18 +106,6 @@ class Compactor:
         )
         settings = replace(request.settings, max_tokens=SUMMARY_TOKENS_MAX, response_format=None)
         return ModelRequest(request.model, _INSTRUCTION, [asked], (), settings, request.user_id)
-
-    async def _ask(self, question: ModelRequest) -> tuple[str, Usage]:
-        text: list[str] = []
-        usage = Usage()
-        stream = cast("AsyncGenerator[Delta, None]", self._gateway.stream(question))
-        async with aclosing(stream) as deltas:
-            async for delta in deltas:
-                if isinstance(delta, TextDelta):
-                    text.append(delta.text)
-                elif isinstance(delta, Finish):
-                    usage = delta.usage
-        return "".join(text).strip(), usage
 
     def _summary(self, turn: Turn, text: str, old: Sequence[Message], before: int, trigger: str) -> Message:
         run = turn.run

@@ -10,7 +10,7 @@ from runstead.domain.approval import ApprovalTerms
 from runstead.domain.event import Failed, Stopped, Used
 from runstead.domain.folder import reads_files
 from runstead.domain.run import StopReason
-from runstead.domain.run_machine import Change, Finished, transition
+from runstead.domain.run_machine import Advanced, Change, Finished, transition
 from runstead.errors import ModelError, NotFound, RunsteadError, StaleEpoch
 from runstead.ids import Ids
 from runstead.llm.types import Gateway
@@ -94,6 +94,8 @@ class AgentLoop:
             await disown(turn, self._clock, self._ids)
         if turn.run.cancel_requested_at is not None:
             turn.hold.interrupt(Interrupt.CANCEL)
+        if turn.agent.message_buffer_autoclear and (earlier := turn.earlier()):
+            await turn.advance(Advanced(), leaves=earlier)
         while not await self._next(turn):
             pass
 

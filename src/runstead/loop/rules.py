@@ -16,7 +16,7 @@ from runstead.ids import RunId
 
 def returned_in(messages: Sequence[Message], run_id: RunId) -> list[Called]:
     """The calls of a run that have a return, in their order; those before an approval that it answers are its own too."""
-    ids = _chain(messages, run_id)
+    ids = chain_of(messages, run_id)
     return [
         Called(m.tool_return.name or "", m.tool_return.text)
         for m in messages
@@ -37,8 +37,8 @@ def with_arguments(call: ToolCall, given: Mapping[str, object]) -> ToolCall:
     return replace(call, arguments=dumps({**cast("dict[str, object]", own), **given}, ensure_ascii=False))
 
 
-def _chain(messages: Sequence[Message], run_id: RunId) -> set[RunId]:
-    """The run, the run whose question it answers, and so on."""
+def chain_of(messages: Sequence[Message], run_id: RunId) -> set[RunId]:
+    """The run, the run whose question it answers, and so on: all that belongs to one turn of the conversation."""
     asked = {m.id: m.run_id for m in messages if m.awaits_approval}
     begins: dict[RunId, Message] = {}
     for message in messages:

@@ -196,8 +196,10 @@ class Stepper:
     async def _failed(self, turn: Turn, asking: Asking, error: ModelError) -> None:
         reason = _STOP_BY_KIND.get(error.kind, StopReason.LLM_API_ERROR)
         details = {"error_type": error.kind.value, "message": error.detail, "detail": error.cause or None}
+        # A request that was refused, or never answered, cost nothing.
+        usage = self._guessed(asking) if asking.answer.pieces else Usage()
         step = replace(
-            self._timed(asking, self._guessed(asking)).ended(StepStatus.FAILED, reason.value),
+            self._timed(asking, usage).ended(StepStatus.FAILED, reason.value),
             error_type=error.kind.value,
             error_data=details,
         )
@@ -207,6 +209,7 @@ class Stepper:
             messages=kept,
             steps=(step,),
             events=events,
+            leaves=turn.refused() if error.kind is ModelErrorKind.BAD_REQUEST else (),
             traces=self._traced(asking, details),
         )
 

@@ -14,10 +14,11 @@ from runstead.domain import tool_rules
 from runstead.domain.agent import Block
 from runstead.domain.event import Failed, RunEvent, Stopped, Used
 from runstead.domain.folder import NO_DIRECTORY
-from runstead.domain.message import Message, ToolCall
+from runstead.domain.message import Message, Role, ToolCall
 from runstead.domain.pending import OpenCalls, open_in
 from runstead.domain.run import Run, StopReason
 from runstead.domain.run_machine import Advanced, Change, Finished, transition
+from runstead.domain.shown import is_prompt
 from runstead.domain.step import Step
 from runstead.domain.tokens import tokens_of
 from runstead.domain.tool import ToolSpec
@@ -27,7 +28,7 @@ from runstead.domain.transcript import told_all
 from runstead.ids import MessageId
 from runstead.loop.history import Seen
 from runstead.loop.hold import Hold
-from runstead.loop.rules import returned_in, with_arguments
+from runstead.loop.rules import chain_of, returned_in, with_arguments
 from runstead.loop.together import Begun
 from runstead.store.turns import LoadedTurn
 from runstead.tools.registry import Toolbox
@@ -66,6 +67,18 @@ class Turn:
             return False, False
         client = any(tool.name == name for tool in self.run.request.client_tools)
         return self.agent.has_rule("requires_approval", name) and not client, client
+
+    def earlier(self) -> tuple[MessageId, ...]:
+        """What the model sees of turns before this one."""
+        own = chain_of(self.messages, self.run.id)
+        return tuple(m.id for m in self.messages if not is_prompt(m) and m.run_id not in own)
+
+    def refused(self) -> tuple[MessageId, ...]:
+        """What was sent to this run, if nothing came of it: what a model refuses once it would refuse in every question."""
+        own = [m for m in self.messages if m.run_id == self.run.id]
+        if self.run.step_count or any(m.role is Role.APPROVAL for m in own):
+            return ()
+        return tuple(m.id for m in own)
 
     def offered(self, tools: Toolbox) -> tuple[ToolSpec, ...]:
         """The tools that the model is told of now: those that the agent's rules let it call."""

@@ -195,8 +195,13 @@ def change_agent(
 def begin_anew(
     conn: Connection, agent: Agent, first_messages: Sequence[Message], now: datetime
 ) -> AgentRecord:
-    """Empty an agent's own history and begin it again. What it asked there is gone too."""
+    """Empty an agent's own history and begin it again. What it asked there is gone too.
+
+    Raises `Busy` while a run of it is not over: what it says would stand there without what it answers.
+    """
     hold(conn, lane_lock(agent.id))
+    if runs.active_in_lane(conn, agent.user_id, agent.id):
+        raise Busy(f"Agent {agent.id} has active runs; cancel them first.")
     approvals.settle_lane(conn, agent.user_id, agent.id, now)
     messages.delete_messages(conn, agent.user_id, agent.id)
     messages.insert_messages(conn, first_messages)

@@ -85,7 +85,16 @@ _STAND = _COUNT.add_columns(
         table.c.in_context,
         table.c.position <= bindparam("until"),
     )
-    .scalar_subquery()
+    .scalar_subquery(),
+    # Positions tell messages apart only as long as none is deleted: SQLite gives the newest ones away again.
+    select(func.count())
+    .where(
+        table.c.position == bindparam("until"),
+        table.c.id == bindparam("last"),
+        table.c.lane == bindparam("lane"),
+        table.c.in_context,
+    )
+    .scalar_subquery(),
 )
 
 
@@ -150,9 +159,11 @@ def count_in_context(conn: Connection, lane: str) -> int:
 
 def is_whole(conn: Connection, lane: str, known: Sequence[Message], newer: int) -> bool:
     """Whether these, and so many newer ones, are all that the model sees of a lane, and these have the words of now."""
-    count, edited_at = conn.execute(_STAND, {"lane": lane, "until": known[-1].position}).one()
+    last = known[-1]
+    found = conn.execute(_STAND, {"lane": lane, "until": last.position, "last": last.id})
+    count, edited_at, still_there = found.one()
     newest = max((m.edited_at for m in known if m.edited_at is not None), default=None)
-    return count == len(known) + newer and maybe_from_us(edited_at) == newest
+    return count == len(known) + newer and maybe_from_us(edited_at) == newest and still_there == 1
 
 
 def count_stored(conn: Connection, user_id: UserId, lane: str) -> int:

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, select, update
+import orjson
+from sqlalchemy import Connection, Row, Select, bindparam, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runstead.domain.run import Run
 from runstead.domain.step import Step, StepStatus, Usage
 from runstead.ids import RunId, UserId
 from runstead.store.codec import from_us, pack, to_us, unpack
+from runstead.store.documents import member
 from runstead.store.pages import Page, paged
 from runstead.store.runs import find_run
 from runstead.store.schema import steps as table
@@ -54,7 +56,7 @@ _DOCUMENT = (
 
 @dataclass(frozen=True, slots=True)
 class StepFilter:
-    """Which steps of an actor. None means any."""
+    """Which steps of an actor. None means any; of tags one is enough."""
 
     run_id: RunId | None = None
     agent_id: str | None = None
@@ -62,6 +64,7 @@ class StepFilter:
     feedback: str | None = None
     has_feedback: bool | None = None
     trace_ids: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
 
@@ -131,6 +134,11 @@ def _filtered(query: Select[Any], where: StepFilter) -> Select[Any]:
         query = query.where(given if where.has_feedback else ~given)
     if where.trace_ids:
         query = query.where(table.c.trace_id.in_(where.trace_ids))
+    if where.tags:
+        held = member(table.c.document, "tags")
+        query = query.where(
+            or_(*(held.contains(orjson.dumps(tag).decode(), autoescape=True) for tag in where.tags))
+        )
     if where.since is not None:
         query = query.where(table.c.created_at >= to_us(where.since))
     if where.until is not None:

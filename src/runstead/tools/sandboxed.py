@@ -279,6 +279,10 @@ JOBS: dict[str, Callable[[Json], Json]] = {
 }
 
 
+# What JSON's values are in Python.
+PLAIN = (str, int, float, bool, list, dict, object, type(None), typing.Any)
+
+
 def fresh(source: str) -> types.ModuleType:
     """An empty module for a source, whose lines tracebacks can show."""
     module = types.ModuleType(USER_MODULE)
@@ -342,23 +346,43 @@ def shaped(value: object, shape: object, defs: Json) -> object:
 
 
 def validated(function: Callable[..., object], arguments: Json) -> Json:
-    """Arguments whose annotations are pydantic's models, enums or the like, made into those."""
+    """Arguments made into what their annotations name: the source's own classes, or times, sets and the like.
+
+    What is no such class of the source's is an error; of anything else it is left to the function to say what it wanted.
+    """
     try:
         hints = typing.get_type_hints(function, include_extras=True)
     except Exception:  # noqa: BLE001 - annotations that cannot be looked at are not acted on
         return arguments
     found = dict(arguments)
     for name, value in arguments.items():
-        if name in hints and isinstance(value, str | dict | list) and _of_the_source(hints[name]):
+        if name not in hints or not isinstance(value, str | dict | list):
+            continue
+        hint = hints[name]
+        if _of_the_source(hint) or _is_made(hint):
             from pydantic import TypeAdapter  # noqa: PLC0415 - only where it is needed
 
-            found[name] = TypeAdapter(hints[name]).validate_python(value)
+            try:
+                found[name] = TypeAdapter(hint).validate_python(value)
+            except (
+                Exception
+            ):  # what does not fit the source's own class is the answer; other things stay as they came
+                if _of_the_source(hint):
+                    raise
     return found
 
 
 def _of_the_source(hint: typing.Any) -> bool:
     """Whether an annotation is, or holds, a class that the source defines."""
     return getattr(hint, "__module__", None) == USER_MODULE or any(map(_of_the_source, typing.get_args(hint)))
+
+
+def _is_made(hint: typing.Any) -> bool:
+    """Whether an annotation is, or holds, a class that is no value of JSON's as it comes."""
+    origin = typing.get_origin(hint)
+    if isinstance(hint, type) and origin is None:
+        return hint not in PLAIN
+    return origin in (set, frozenset, tuple) or any(map(_is_made, typing.get_args(hint)))
 
 
 async def _awaited(value: typing.Any) -> object:

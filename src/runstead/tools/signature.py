@@ -1,7 +1,7 @@
 """The JSON schema of a function, read from its source: never run here, only parsed.
 
-Types come from the annotations, words from the docstring (Google's style). Where a type is a class of the source the sandbox
-is asked (`unresolved`). Every error says what to write.
+Types come from the annotations, words from the docstring (Google's style, NumPy's or Sphinx's). Where a type is a class of
+the source the sandbox is asked (`unresolved`). Every error says what to write.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ _PLAIN: Mapping[str, str] = {
     "None": "null",
     "NoneType": "null",
 }
+# The parsers of docstrings: Google's, NumPy's, and Sphinx's field lists.
+_STYLES = ("google", "numpydoc", "rest")
 _LISTS = {name for name, kind in _PLAIN.items() if kind == "array"}
 _MAPPINGS = {name for name, kind in _PLAIN.items() if kind == "object"}
 _ANYTHING = {"Any", "object"}
@@ -158,17 +160,25 @@ def _function_in(tree: ast.Module, name: str | None) -> ast.FunctionDef | ast.As
 
 
 def _words_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> _Words | None:
+    """The docstring in the style that finds arguments in it, Google's first."""
     docstring = ast.get_docstring(function)
     if not docstring:
         return None
-    google = import_module("docstring_parser.google")
-    try:
-        return cast("_Words", google.parse(docstring))
-    except Exception as error:  # noqa: BLE001 - the library's errors are of many kinds; the writer is told
-        raise Invalid(
-            f"The docstring of {function.name} cannot be read ({error}). Write it in Google's style: a line that says what"
-            ' it does, then "Args:" with a line `name (type): what it is` for each argument.'
-        ) from None
+    read: list[_Words] = []
+    for style in _STYLES:
+        try:
+            words = cast("_Words", import_module(f"docstring_parser.{style}").parse(docstring))
+        except Exception as error:  # noqa: BLE001 - the library's errors are of many kinds; the writer is told
+            if style == _STYLES[-1] and not read:
+                raise Invalid(
+                    f"The docstring of {function.name} cannot be read ({error}). Write it in Google's style: a line that"
+                    ' says what it does, then "Args:" with a line `name (type): what it is` for each argument.'
+                ) from None
+            continue
+        if words.params:
+            return words
+        read.append(words)
+    return read[0]
 
 
 def _text_of(words: _Words) -> str:

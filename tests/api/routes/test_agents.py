@@ -211,6 +211,13 @@ async def test_initial_messages_follow_the_system_message(api: Api) -> None:
     video = [{"role": "user", "content": [{"type": "video"}]}]
     refused = {"model": "runstead/demo", "initial_message_sequence": video}
     await api.json("POST", "/v1/agents/", 422, json=refused)
+    for data, status in (("AAAA\nAAAA", 200), ("data:image/png;base64,AAAA", 422), ("AAA", 422), ("", 422)):
+        image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}}
+        shown = {
+            "model": "runstead/demo",
+            "initial_message_sequence": [{"role": "user", "content": [image]}],
+        }
+        await api.json("POST", "/v1/agents/", status, json=shown)
 
 
 async def test_a_1_0_sdk_is_answered_what_it_asks_for(api: Api) -> None:
@@ -355,6 +362,20 @@ async def test_a_change_writes_what_is_given_and_leaves_the_rest(api: Api) -> No
     await api.json("PATCH", path, 404, json={"model": "nobody/x"})
     await api.json("PATCH", path, 404, json={"block_ids": ["block-0"]})
     await api.json("PATCH", path, 422, json={"tool_rules": [{"type": "odd", "tool_name": "x"}]})
+
+
+async def test_a_rule_without_what_it_needs_is_refused(api: Api) -> None:
+    for kind, wrong in (
+        ("max_count_per_step", {}),
+        ("max_count_per_step", {"max_count_limit": "2"}),
+        ("constrain_child_tools", {}),
+        ("parent_last_tool", {"children": [1]}),
+        ("conditional", {"child_output_mapping": ["x"]}),
+    ):
+        rule = {"type": kind, "tool_name": "x", **wrong}
+        body = {"model": "runstead/demo", "tool_rules": [rule]}
+        refused = await api.json("POST", "/v1/agents/", 422, json=body)
+        assert f"A rule of type {kind} needs " in refused["detail"][0]["msg"]
 
 
 async def test_messages_leave_the_context_by_their_ids(api: Api) -> None:

@@ -50,6 +50,18 @@ async def test_a_change_by_label(api: Api) -> None:
     assert (await api.json("GET", path + "/person"))["value"] == "new"
 
 
+async def test_a_label_may_be_a_path(api: Api) -> None:
+    """A slash in a label is one in the path, sent as it is or encoded."""
+    agent = await api.agent(memory_blocks=[{"label": "system/attach/ü b", "value": "h"}])
+    path = f"/v1/agents/{agent['id']}/core-memory/blocks"
+    for label in ("system/attach/ü b", "system%2Fattach%2F%C3%BC%20b"):
+        changed = await api.json("PATCH", f"{path}/{label}", json={"value": label})
+        assert await api.json("GET", f"{path}/{label}") == changed
+        assert changed["value"] == label
+    missing = await api.json("GET", path + "/system/nothing", 404)
+    assert "No block with label 'system/nothing'" in missing["detail"]
+
+
 async def test_attach_and_detach(api: Api) -> None:
     one, two = await api.agent(), await api.agent()
     block = await api.block("human", "shared")

@@ -41,6 +41,13 @@ async def filed(api: Api, folder_id: str, name: str, body: bytes | str) -> dict[
     return await api.json("GET", f"/v1/folders/{folder_id}/files/{made['id']}?include_content=true")
 
 
+async def test_a_folders_name_may_be_a_path(api: Api) -> None:
+    """A slash in a name is one in the path, sent as it is or encoded."""
+    nested = await folder(api, "notes/of ü")
+    for spelled in ("notes/of ü", "notes%2Fof%20%C3%BC"):
+        assert await api.json("GET", f"/v1/folders/name/{spelled}") == nested["id"]
+
+
 @pytest.mark.parametrize("kind", ["folders", "sources"])
 async def test_a_folder_is_made_read_changed_and_deleted(api: Api, kind: str) -> None:
     """What is given is changed; a name is taken once; a deleted one is gone with its files."""

@@ -79,6 +79,7 @@ async def test_the_same_name_is_the_same_tool(api: Api) -> None:
         ({"source_code": "def f(x: int): ..."}, 400, "needs a docstring"),
         ({"source_code": source_of("send_message")}, 400, "built in"),
         ({"source_code": source_of("f" * 65)}, 400, "65 characters"),
+        ({"source_code": source_of("würfeln")}, 400, "a to z"),
         ({"source_code": source_of("f"), "source_type": "typescript"}, 400, "python"),
         ({"source_code": source_of("f"), "json_schema": {"name": "g"}}, 400, "defines f"),
         ({"source_code": "def f(): ...", "args_json_schema": {}}, 400, "description"),

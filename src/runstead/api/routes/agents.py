@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from runstead.api.asking import Asked, asked_by_agents
 from runstead.api.auth import Caller, Parts, Sdk1
+from runstead.api.quiet import when_quiet
 from runstead.api.router import Json, answers, v1_router
 from runstead.api.services import Services
 from runstead.api.wire.actors import UUID4_PATTERN
@@ -41,7 +42,7 @@ from runstead.api.wire.paging import PageQuery, asked
 from runstead.domain.actor import User
 from runstead.domain.agent import Agent
 from runstead.domain.run import StopReason
-from runstead.errors import Busy, Invalid, NotFound
+from runstead.errors import Invalid, NotFound
 from runstead.ids import AgentId, BlockId, UserId
 from runstead.llm.types import ModelInfo
 from runstead.store import agent_folders, identities
@@ -53,7 +54,6 @@ from runstead.tools.catalog import BUILTINS, Catalog, builtin_name
 
 router = v1_router("agents")
 
-DELETE_ATTEMPTS_MAX = 10
 AgentPath = Annotated[AgentId, Path(pattern=f"^agent-{UUID4_PATTERN}$")]
 Include = Literal[
     "agent.blocks",
@@ -205,16 +205,12 @@ async def modify_agent(agent_id: AgentPath, body: UpdateAgent, caller: Caller, p
 async def delete_agent(agent_id: AgentPath, caller: Caller, parts: Parts) -> Response:
     """Delete an agent with its messages. Its runs are cancelled first; they and their steps stay, as do its blocks."""
     await find_record(parts, caller.user.id, agent_id)
-    for attempts_left in reversed(range(DELETE_ATTEMPTS_MAX)):
-        active = await parts.db.read(run_store.active_of_agent, caller.user.id, agent_id)
-        if active:
-            await parts.cancellation.cancel_runs(caller.user, [run.id for run in active])
-        try:
-            await parts.db.write(store.delete_agent, caller.user.id, agent_id, parts.clock.now())
-            break
-        except Busy:  # a run was admitted meanwhile
-            if not attempts_left:
-                raise
+    await when_quiet(
+        parts.cancellation,
+        caller.user,
+        lambda: parts.db.read(run_store.active_of_agent, caller.user.id, agent_id),
+        lambda: parts.db.write(store.delete_agent, caller.user.id, agent_id, parts.clock.now()),
+    )
     return Json({"message": f"Agent id={agent_id} successfully deleted"})
 
 
@@ -227,12 +223,20 @@ async def reset_messages(
     body: ResetMessagesRequest | None = None,
     add_default_initial_messages: bool = False,
 ) -> Response:
-    """Empty an agent's history; its runs and steps stay. It begins again with its system message."""
+    """Empty an agent's history, which begins again with its system message.
+
+    What it is doing there is cancelled; its runs and steps stay.
+    """
     record = await find_record(parts, caller.user.id, agent_id)
     whole = add_default_initial_messages or (body or ResetMessagesRequest()).add_default_initial_messages
     first = first_messages(record.agent, parts.ids, parts.clock.now(), system_only=not whole)
-    record = await parts.db.write(store.begin_anew, record.agent, first, parts.clock.now())
-    return answer_agent(parts, record)
+    begun = await when_quiet(
+        parts.cancellation,
+        caller.user,
+        lambda: parts.db.read(run_store.active_in_lane, caller.user.id, agent_id),
+        lambda: parts.db.write(store.begin_anew, record.agent, first, parts.clock.now()),
+    )
+    return answer_agent(parts, begun)
 
 
 async def find_model(parts: Services, user_id: UserId, handle: str) -> ModelInfo:

@@ -41,7 +41,7 @@ async def create_chat_completion(
     )
     run = await parts.admission.admit(new)
     if body.stream:
-        pieces = Pieces(run.id, run.agent_id, run.created_at)
+        pieces = Pieces(run.id, run.agent_id, run.created_at, usage=body.wants_usage)
         reader = await parts.log.reader(run.id, 0)
         return stream.retold(reader, run.id, feed(parts, include_pings=True), pieces.tell)
     found = await outcome(parts.log, run.id)

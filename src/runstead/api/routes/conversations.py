@@ -15,8 +15,9 @@ from fastapi import Body, Header, Path, Query, Request, Response
 
 from runstead.api.auth import Caller, Parts
 from runstead.api.exchange import Addressee, Sending, follow, history, stream_answer, wait_for_answer
+from runstead.api.quiet import when_quiet
 from runstead.api.router import Json, answers, v1_router
-from runstead.api.routes.agents import DELETE_ATTEMPTS_MAX, find_model, no_agent
+from runstead.api.routes.agents import find_model, no_agent
 from runstead.api.routes.compaction import compacted, compiled_prompt
 from runstead.api.routes.runs import NO_RUN, NOT_BACKGROUND
 from runstead.api.services import Services
@@ -47,7 +48,7 @@ from runstead.domain.conversation import Conversation
 from runstead.domain.message import Message
 from runstead.domain.pending import open_in, refused
 from runstead.domain.run import Run, RunType
-from runstead.errors import Busy, Invalid, NotFound
+from runstead.errors import Invalid, NotFound
 from runstead.ids import AgentId, BlockId, ConversationId, Ids, MessageId, UserId
 from runstead.runs.refuse import close_conversation
 from runstead.store import agents, blocks, messages, runs
@@ -138,16 +139,12 @@ async def delete_conversation(conversation_id: ConversationPath, caller: Caller,
     """Delete a conversation. Its runs are cancelled first; they and its messages stay in the agent's history."""
     user = caller.user
     await _record(parts, user.id, conversation_id)
-    for attempts_left in reversed(range(DELETE_ATTEMPTS_MAX)):
-        active = await parts.db.read(runs.active_in_lane, user.id, conversation_id)
-        if active:
-            await parts.cancellation.cancel_runs(user, [run.id for run in active])
-        try:
-            await parts.db.write(close_conversation, user.id, conversation_id, parts.clock.now(), parts.ids)
-            break
-        except Busy:  # a run was admitted meanwhile
-            if not attempts_left:
-                raise
+    await when_quiet(
+        parts.cancellation,
+        user,
+        lambda: parts.db.read(runs.active_in_lane, user.id, conversation_id),
+        lambda: parts.db.write(close_conversation, user.id, conversation_id, parts.clock.now(), parts.ids),
+    )
     return Json(None)
 
 
@@ -185,7 +182,7 @@ async def list_conversation_messages(
     """List the messages of a conversation: the newest first unless asked otherwise."""
     to, _ = await addressed(parts, caller.user.id, conversation_id, query.agent_id)
     where = MessageFilter(agent_id=to.agent_id, lane=to.lane)
-    return Json(await history(parts, caller.user.id, where, query))
+    return Json(await history(parts, caller.user.id, where, query, chronological=True))
 
 
 @router.post("/conversations/{conversation_id}/messages")

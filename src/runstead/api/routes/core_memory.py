@@ -49,26 +49,6 @@ async def list_core_memory_blocks(
     return Json([block_state(block) for block in found])
 
 
-@router.get("/agents/{agent_id}/core-memory/blocks/{block_label}")
-@answers(BlockState)
-async def retrieve_core_memory_block(
-    agent_id: AgentPath, block_label: str, caller: Caller, parts: Parts
-) -> Response:
-    """Read one of an agent's blocks."""
-    return Json(block_state(await _find_block(parts, caller.user.id, agent_id, block_label)))
-
-
-@router.patch("/agents/{agent_id}/core-memory/blocks/{block_label}")
-@answers(BlockState)
-async def modify_core_memory_block(
-    agent_id: AgentPath, block_label: str, body: BlockUpdate, caller: Caller, parts: Parts
-) -> Response:
-    """Change what is given of one of an agent's blocks."""
-    change = partial(changed_block, body=body, now=parts.clock.now())
-    block = await parts.db.write(blocks.change_block, caller.user.id, block_label, change, agent_id)
-    return Json(block_state(block or await _find_block(parts, caller.user.id, agent_id, block_label)))
-
-
 @router.patch("/agents/{agent_id}/core-memory/blocks/attach/{block_id}")
 @answers(AgentState)
 async def attach_core_memory_block(
@@ -90,6 +70,27 @@ async def detach_core_memory_block(
     await find_record(parts, caller.user.id, agent_id)
     await parts.db.write(blocks.detach, caller.user.id, agent_id, block_id)
     return answer_agent(parts, await find_record(parts, caller.user.id, agent_id))
+
+
+# A label may have slashes: these stand behind the routes whose paths look like labels.
+@router.get("/agents/{agent_id}/core-memory/blocks/{block_label:path}")
+@answers(BlockState)
+async def retrieve_core_memory_block(
+    agent_id: AgentPath, block_label: str, caller: Caller, parts: Parts
+) -> Response:
+    """Read one of an agent's blocks."""
+    return Json(block_state(await _find_block(parts, caller.user.id, agent_id, block_label)))
+
+
+@router.patch("/agents/{agent_id}/core-memory/blocks/{block_label:path}")
+@answers(BlockState)
+async def modify_core_memory_block(
+    agent_id: AgentPath, block_label: str, body: BlockUpdate, caller: Caller, parts: Parts
+) -> Response:
+    """Change what is given of one of an agent's blocks."""
+    change = partial(changed_block, body=body, now=parts.clock.now())
+    block = await parts.db.write(blocks.change_block, caller.user.id, block_label, change, agent_id)
+    return Json(block_state(block or await _find_block(parts, caller.user.id, agent_id, block_label)))
 
 
 async def _find_block(parts: Services, user_id: UserId, agent_id: AgentId, label: str) -> Block:

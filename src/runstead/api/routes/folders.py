@@ -102,8 +102,8 @@ async def retrieve_folders_metadata(
     return Json(stats_state(found, each))
 
 
-@router.get("/sources/name/{folder_name}", deprecated=True)
-@router.get("/folders/name/{folder_name}")
+@router.get("/sources/name/{folder_name:path}", deprecated=True)
+@router.get("/folders/name/{folder_name:path}")
 @answers(str)
 async def retrieve_folder_id_by_name(folder_name: str, caller: Caller, parts: Parts) -> Response:
     """Read the id of the folder that has a name."""

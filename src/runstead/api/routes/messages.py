@@ -126,7 +126,7 @@ async def list_messages(
     if lane == DEFAULT_CONVERSATION:
         lane = agent_id
     where = MessageFilter(agent_id=agent_id, lane=lane)
-    return Json(await history(parts, caller.user.id, where, query, chronological=True))
+    return Json(await history(parts, caller.user.id, where, query, chronological=True, oldest_first=True))
 
 
 @router.patch("/agents/{agent_id}/messages/{message_id}")

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from runstead.api.asking import asked_by_runs
 from runstead.api.auth import Caller, Parts
-from runstead.api.exchange import follow, shown_messages
+from runstead.api.exchange import follow, message_page, shown_messages
 from runstead.api.router import Json, answers, v1_router
 from runstead.api.services import Services
 from runstead.api.wire.messages import MessageState
@@ -61,7 +61,7 @@ class ActiveQuery(PageQuery):
 
 
 class RunMessageQuery(PageQuery):
-    """Which messages of a run shall be listed. `after` is newer than that message, `before` older, in either order."""
+    """Which messages of a run shall be listed. `before` is older than that message, `after` comes behind it in the list."""
 
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
     order: Literal["asc", "desc"] = "asc"
@@ -139,7 +139,7 @@ async def list_run_messages(
     run_id: str, query: Annotated[RunMessageQuery, asked(RunMessageQuery)], caller: Caller, parts: Parts
 ) -> Response:
     """List a run's messages: what was sent, and all that was said and done."""
-    page = MessagePage(query.limit, query.order == "asc", query.after, query.before)
+    page = message_page(query)
     found = await parts.db.read(messages.messages_of_run, caller.user.id, run_id, query.role, page)
     if found is None:
         raise NotFound(NO_RUN)

@@ -6,7 +6,7 @@ and is answered again; what is meant for a hosted service (projects, templates) 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Annotated, Any, Literal, cast
@@ -109,6 +109,30 @@ class LLMConfigGiven(_Given):
     response_format: Document | None = None
 
 
+def _anything(_value: object) -> bool:
+    return True
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in cast("list[object]", value))
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, dict) and _are_names([*cast("dict[str, object]", value).values()])
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+_RULE_NEEDS: Mapping[str, tuple[str, Callable[[object], bool], str]] = {
+    "conditional": ("child_output_mapping", _is_mapping, "what the tool returns, and which tool follows it"),
+    "constrain_child_tools": ("children", _are_names, "the names of the tools that may follow"),
+    "max_count_per_step": ("max_count_limit", _is_count, "how often the tool may be called in a turn"),
+    "parent_last_tool": ("children", _are_names, "the names of the tools that follow nothing else"),
+}
+
+
 class ToolRuleGiven(_Given):
     """One rule about a tool."""
 
@@ -124,6 +148,14 @@ class ToolRuleGiven(_Given):
         "run_first",
     ]
     tool_name: str
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> ToolRuleGiven:
+        """Raises `ValueError` where what the type needs is missing: such a rule would hold for nothing, unnoticed."""
+        name, fits, what = _RULE_NEEDS.get(self.type, ("", _anything, ""))
+        if not fits((self.model_extra or {}).get(name)):
+            raise ValueError(f"A rule of type {self.type} needs {name}: {what}.")
+        return self
 
 
 class _AgentFields(BaseModel):

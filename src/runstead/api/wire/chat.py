@@ -48,12 +48,19 @@ class ChatMessage(BaseModel):
     name: str | None = None
 
 
+class StreamOptions(BaseModel):
+    """What a streamed answer shall have beside its pieces."""
+
+    include_usage: bool | None = None
+
+
 class ChatRequest(BaseModel):
     """A request. `model` is the id of an agent."""
 
     model: str
     messages: list[ChatMessage] = Field(min_length=1, max_length=MESSAGES_MAX)
     stream: bool | None = False
+    stream_options: StreamOptions | None = None
     temperature: float | None = None
     top_p: float | None = None
     n: int | None = Field(1, ge=1, le=1)
@@ -62,6 +69,11 @@ class ChatRequest(BaseModel):
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     user: str | None = None
+
+    @property
+    def wants_usage(self) -> bool:
+        """Whether the pieces shall end with what the run cost."""
+        return self.stream_options is not None and bool(self.stream_options.include_usage)
 
     def inputs(self) -> tuple[Said, ...]:
         """What the user said since the assistant last did. Raises `Invalid` where that is nothing."""
@@ -118,7 +130,6 @@ def chat_state(run_id: str, agent_id: str, at: datetime, found: Outcome) -> Chat
     """A finished run as one answer."""
     said = [orjson.loads(message) for message in found.messages]
     texts = [_text(m["content"]) for m in said if m["message_type"] == "assistant_message"]
-    used: dict[str, int] = orjson.loads(found.usage) or {}
     return {
         "id": _id(run_id),
         "object": "chat.completion",
@@ -132,26 +143,26 @@ def chat_state(run_id: str, agent_id: str, at: datetime, found: Outcome) -> Chat
                 "logprobs": None,
             }
         ],
-        "usage": {
-            "prompt_tokens": used.get("prompt_tokens", 0),
-            "completion_tokens": used.get("completion_tokens", 0),
-            "total_tokens": used.get("total_tokens", 0),
-        },
+        "usage": _usage(found.usage),
         "system_fingerprint": None,
         "service_tier": None,
     }
 
 
 class Pieces:
-    """A run's events as the pieces of one answer, in the order they come. Texts of different messages stand on lines."""
+    """A run's events as the pieces of one answer, in the order they come. Texts of different messages stand on lines.
 
-    def __init__(self, run_id: str, agent_id: str, at: datetime) -> None:
+    With `usage` the last piece has no choice, but what the run cost; all others say that it is not known yet.
+    """
+
+    def __init__(self, run_id: str, agent_id: str, at: datetime, *, usage: bool = False) -> None:
         self._about = {
             "id": _id(run_id),
             "object": "chat.completion.chunk",
             "created": int(at.timestamp()),
             "model": agent_id,
         }
+        self._usage = usage
         self._message_id: str | None = None
 
     def tell(self, entry: Entry) -> list[bytes]:
@@ -165,6 +176,8 @@ class Pieces:
                 error = orjson.loads(entry.data)
                 told = {"message": error["message"], "type": error["error_type"], "code": None}
                 return [orjson.dumps({"error": told})]
+            case Kind.USAGE if self._usage:
+                return [orjson.dumps({**self._about, "choices": [], "usage": _usage(entry.data)})]
             case _:
                 return []
 
@@ -181,11 +194,21 @@ class Pieces:
 
     def _piece(self, delta: dict[str, object], finish: Finish | None) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
-        return orjson.dumps({**self._about, "choices": [choice]})
+        usage = {"usage": None} if self._usage else {}
+        return orjson.dumps({**self._about, "choices": [choice], **usage})
 
 
 def _id(run_id: str) -> str:
     return "chatcmpl-" + run_id.removeprefix("run-")
+
+
+def _usage(event: bytes) -> ChatUsage:
+    used: dict[str, int] = orjson.loads(event) or {}
+    return {
+        "prompt_tokens": used.get("prompt_tokens", 0),
+        "completion_tokens": used.get("completion_tokens", 0),
+        "total_tokens": used.get("total_tokens", 0),
+    }
 
 
 def _finish(stop: dict[str, Any] | None) -> Finish:

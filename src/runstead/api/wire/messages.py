@@ -5,6 +5,7 @@ The shapes of what is answered are `wire/events.py`'s; the types here describe t
 
 from __future__ import annotations
 
+from base64 import b64decode
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, Discriminator, Field, Tag
@@ -213,7 +214,7 @@ class CancelRequest(BaseModel):
 
 
 class HistoryQuery(PageQuery):
-    """Which stored messages shall be listed. `after` is newer than that message, `before` older, in either order."""
+    """Which stored messages shall be listed. `before` is older than that message, `after` comes behind it in the list."""
 
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
     order_by: Literal["created_at"] = "created_at"
@@ -226,7 +227,7 @@ class HistoryQuery(PageQuery):
 
 
 class AgentHistoryQuery(HistoryQuery):
-    """Which messages of an agent shall be listed: of all its conversations, or of one."""
+    """Which messages of an agent shall be listed: of all its conversations, or of one. `after` is newer in either order."""
 
     conversation_id: str | None = None
 
@@ -383,6 +384,13 @@ def content_parts(content: Content) -> tuple[Part, ...]:
     return tuple(_part(part) for part in content)
 
 
+def _is_base64(text: str) -> bool:
+    try:
+        return bool(b64decode("".join(text.split()), validate=True))
+    except ValueError:
+        return False
+
+
 def _part(part: ContentPart) -> Part:
     if part.type == "text" and part.text is not None:
         return TextPart(part.text)
@@ -390,6 +398,8 @@ def _part(part: ContentPart) -> Part:
         source = part.source
         if source.url is None and source.data is None:
             raise Unprocessable("An image needs a source with url, or with data and media_type.")
+        if source.data is not None and not _is_base64(source.data):
+            raise Unprocessable("The data of an image must be base64, without `data:…;base64,` before it.")
         return ImagePart(source.url, source.data, source.media_type, source.detail)
     if part.type in {"reasoning", "summarized_reasoning"} and part.reasoning is not None:
         return TextPart(part.reasoning)

@@ -100,7 +100,7 @@ class StepQuery(PageQuery):
     trace_ids: list[str] | None = None
     feedback: Literal["positive", "negative"] | None = None
     has_feedback: bool | None = None
-    tags: list[str] | None = None
+    tags: list[str] | None = Field(None, max_length=100)
     project_id: str | None = None
 
     def filter(self, run_id: RunId | None = None) -> StepFilter:
@@ -112,6 +112,7 @@ class StepQuery(PageQuery):
             feedback=self.feedback,
             has_feedback=self.has_feedback,
             trace_ids=tuple(self.trace_ids or ()),
+            tags=tuple(self.tags or ()),
             since=self.start_date,
             until=self.end_date,
         )

@@ -195,6 +195,10 @@ def signature_in(body: ToolCreate) -> Signature:
         raise Invalid(
             f"The function's name has {len(signature.name)} characters; models take {NAME_CHARS_MAX}."
         )
+    if not signature.name.isascii():
+        raise Invalid(
+            f"The function is named {signature.name!r}; models take names of the letters a to z, digits and _ only."
+        )
     if signature.name in BUILTINS:
         raise Invalid(
             f"{signature.name} is the name of a tool that is built in; name the function differently."
