@@ -14,7 +14,7 @@ from runstead.clock import Clock
 from runstead.domain.message import Message, Role, TextPart
 from runstead.domain.run_machine import Advanced
 from runstead.domain.shown import conversation
-from runstead.domain.step import Step, StepStatus, Usage
+from runstead.domain.step import Step, StepStatus
 from runstead.domain.tokens import tokens_of
 from runstead.domain.tool import ToolSpec
 from runstead.domain.transcript import compaction_notice
@@ -71,15 +71,18 @@ class Compactor:
         if not old:
             return
         question = self._question(turn, request, old, turn.agent.context_window_tokens)
-        text, usage = await turn.hold.work(self._ask(question))
+        began, began_ns = self._clock.now(), self._clock.monotonic_ns()
+        text, finish = await turn.hold.work(self._ask(question))
+        model_ns = self._clock.monotonic_ns() - began_ns
         summary = self._summary(turn, text, old, fixed + turn.messages_tokens, trigger)
+        step = replace(self._step(turn, finish, question), created_at=began, model_ns=model_ns)
         events = turn.told([summary])
         if turn.run.request.include_compaction_messages:
             events = (*events, compaction_notice(summary))
         await turn.advance(
-            Advanced(usage),
+            Advanced(finish.usage),
             messages=(summary,),
-            steps=(self._step(turn, usage, summary, question),),
+            steps=(step,),
             events=events,
             leaves=tuple(message.id for message in old),
         )
@@ -108,17 +111,17 @@ class Compactor:
         settings = replace(request.settings, max_tokens=SUMMARY_TOKENS_MAX, response_format=None)
         return ModelRequest(request.model, _INSTRUCTION, [asked], (), settings, request.user_id)
 
-    async def _ask(self, question: ModelRequest) -> tuple[str, Usage]:
+    async def _ask(self, question: ModelRequest) -> tuple[str, Finish]:
         text: list[str] = []
-        usage = Usage()
+        finish = Finish("stop")
         stream = cast("AsyncGenerator[Delta, None]", self._gateway.stream(question))
         async with aclosing(stream) as deltas:
             async for delta in deltas:
                 if isinstance(delta, TextDelta):
                     text.append(delta.text)
                 elif isinstance(delta, Finish):
-                    usage = delta.usage
-        return "".join(text).strip(), usage
+                    finish = delta
+        return "".join(text).strip(), finish
 
     def _summary(self, turn: Turn, text: str, old: Sequence[Message], before: int, trigger: str) -> Message:
         run = turn.run
@@ -143,16 +146,17 @@ class Compactor:
             compaction=stats,
         )
 
-    def _step(self, turn: Turn, usage: Usage, summary: Message, question: ModelRequest) -> Step:
+    def _step(self, turn: Turn, finish: Finish, question: ModelRequest) -> Step:
         return Step(
             id=StepId("step-" + self._ids.uuid()),
             run_id=turn.run.id,
             user_id=turn.run.user_id,
             agent_id=turn.run.agent_id,
-            created_at=summary.created_at,
+            created_at=self._clock.now(),
             model_handle=question.model,
             status=StepStatus.SUCCESS,
-            usage=usage,
+            usage=finish.usage,
+            retries=finish.retries,
             context_window_tokens=turn.agent.context_window_tokens,
             tags=("compaction",),
         )
