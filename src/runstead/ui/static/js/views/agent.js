@@ -49,6 +49,7 @@ export class AgentView {
   open(tab = "chat", part) {
     this.closeChat();
     fill(this.tabs, TABS.map(([id, text]) => h("a", { href: `#/agents/${this.id}/${id}`, "aria-current": id === tab ? "page" : null }, text)));
+    this.tabs.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     this.tabId = tab;
     if (tab === "memory") this.memory();
     else if (tab === "tools") this.tools();
