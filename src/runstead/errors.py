@@ -175,7 +175,8 @@ class ModelError(RunsteadError):
     """The model's provider failed.
 
     `kind` is the API's error type, `detail` the text for the client (no key, no URL with one), `cause` what the provider
-    said. `status` follows from the kind (api-runs.md section 2). `retryable` says whether asking again may help.
+    said. `status` follows from the kind (api-runs.md section 2). `retryable` says whether asking again may help; `retries`
+    how often that was done before this was given up.
     """
 
     code = "LLM_ERROR"
@@ -188,3 +189,4 @@ class ModelError(RunsteadError):
         self.cause = cause
         self.status = _MODEL_STATUS[kind]
         self.retryable = kind in _RETRYABLE if retryable is None else retryable
+        self.retries = 0

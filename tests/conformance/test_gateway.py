@@ -270,7 +270,10 @@ async def test_what_may_pass_is_tried_again_before_the_first_token(
     make: MakeGateway, server: ProviderServer, pauses: list[float]
 ) -> None:
     server.answers.extend((Refusal(503, "overloaded"), Refusal(500), Answer("at last")))
-    assert text_of(await all_of(make(), ask())) == "at last"
+    heard = await all_of(make(), ask())
+    assert text_of(heard) == "at last"
+    assert isinstance(heard[-1], Finish)
+    assert heard[-1].retries == 2
     assert len(server.questions) == 3
     assert pauses == [0.5, 1.0]
 
@@ -295,8 +298,9 @@ async def test_a_long_retry_after_is_the_callers_to_wait_for(
 
 async def test_retries_end(make: MakeGateway, server: ProviderServer) -> None:
     server.answers.extend(Refusal(503, "overloaded") for _ in range(9))
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelError) as caught:
         await all_of(make(retries=2), ask())
+    assert caught.value.retries == 2
     assert len(server.questions) == 3
 
 

@@ -10,8 +10,9 @@ import pytest
 from tests.world import Frame, World, wait_until, world
 
 from runstead.domain.run import RunStatus, StopReason
+from runstead.errors import ModelError, ModelErrorKind
 from runstead.llm.scripted import ScriptedGateway, calls, says
-from runstead.llm.types import CallDelta, Finish
+from runstead.llm.types import CallDelta, Finish, TextDelta
 
 SEARCH = ("conversation_search", '{"query": "tea"}')
 ASK_FIRST = [{"type": "requires_approval", "tool_name": "conversation_search"}]
@@ -61,6 +62,37 @@ async def test_approved_it_is_run_once(tmp_path: Path) -> None:
         assert answer.json() == again.json()
         assert 409 == other.status_code
         assert 2 == len(gateway.requests)
+
+
+async def test_a_step_says_when_each_of_its_calls_ran(tmp_path: Path) -> None:
+    """Calls one after the other: each begins when the one before is over, and all are in the step's time."""
+    gateway = ScriptedGateway([calls(SEARCH, ("no_such_tool", "{}")), says("Found it.")])
+    async with world(tmp_path, gateway) as w:
+        told = await w.stream(await w.agent(), "look it up")
+        run_id = next(frame.data["run_id"] for frame in told if frame.data)
+
+        first, last = await w.get(f"/v1/runs/{run_id}/steps?order=asc")
+
+        assert [("conversation_search", "success"), ("no_such_tool", "error")] == [
+            (each["name"], each["status"]) for each in first["tool_times"]
+        ]
+        one, two = first["tool_times"]
+        assert 0 <= one["after_ns"] < one["after_ns"] + one["took_ns"] <= two["after_ns"]
+        assert two["after_ns"] + two["took_ns"] <= first["tools_ns"]
+        assert ([], 0) == (last["tool_times"], last["retries"])
+
+
+async def test_the_retries_of_a_model_are_told(tmp_path: Path) -> None:
+    """Those before an answer and those before a failure."""
+    asked_again = [TextDelta("At last."), Finish("stop", retries=2)]
+    given_up = ModelError(ModelErrorKind.OVERLOADED, "too many questions")
+    given_up.retries = 3
+    async with world(tmp_path, ScriptedGateway([asked_again, [given_up]])) as w:
+        agent = await w.agent()
+        for _ in range(2):
+            await w.stream(agent, "hello")
+        found = await w.get("/v1/steps/?order=asc")
+        assert [2, 3] == [step["retries"] for step in found]
 
 
 @pytest.mark.parametrize("kind", ["letta_v1_agent", "memgpt_agent", "memgpt_v2_agent", "react_agent"])

@@ -52,6 +52,8 @@ async def test_a_run_tells_of_its_compaction_where_asked(tmp_path: Path) -> None
             kinds += [frame.kind for frame in told]
 
         assert kinds.count("summary_message") == kinds.count("event_message") > 0
+        steps = await w.get("/v1/steps/?limit=100")
+        assert all(step["model_ns"] > 0 for step in steps if step["tags"] == ["compaction"])
 
 
 async def test_one_turn_that_fills_the_window_is_left_to_the_model(tmp_path: Path) -> None:

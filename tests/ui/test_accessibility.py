@@ -68,6 +68,7 @@ def test_no_view_has_a_serious_fault(
         f"#/agents/{seeds.notes}/memory": "textarea",
         f"#/agents/{seeds.notes}/tools": ".card",
         f"#/agents/{seeds.notes}/conversations": ".empty h2",
+        f"#/agents/{seeds.notes}/about": "dl",
         "#/overview": ".chart",
     }
     found: dict[str, list[str]] = {}

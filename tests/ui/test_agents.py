@@ -13,7 +13,7 @@ from tests.ui.seeds import begun
 
 pytestmark = pytest.mark.slow
 
-HISTORY = re.compile(r"/v1/agents/[^/]+/messages\?limit=")
+HISTORY = re.compile(r"/v1/conversations/default/messages\?")
 
 
 def test_an_agent_is_made_and_answers(server: Server, look: Look) -> None:
@@ -136,6 +136,20 @@ def test_tools_are_listed(server: Server, client: Client, look: Look) -> None:
         card = page.locator(".card").filter(has_text="conversation_search")
         card.get_by_text("Parameters").click()
         expect(card.locator("pre")).to_contain_text('"query"')
+
+
+def test_an_agent_is_looked_at_and_deleted(server: Server, client: Client, look: Look) -> None:
+    """What it is told stands there; it goes after a question only."""
+    agent = client.agent(name="Shortlived", system="Answer in rhymes.")
+    with look.at(f"{server.url}/#/agents/{agent}/about") as page:
+        expect(page.get_by_role("group", name="Instructions")).to_have_text("Answer in rhymes.")
+        page.get_by_role("button", name="Delete agent").click()
+        page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        page.get_by_role("button", name="Delete agent").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        expect(page.locator("h1")).to_have_text("Agents")
+    assert client.refused("GET", f"/v1/agents/{agent}").status_code == 404
 
 
 def test_the_overview_says_how_the_server_does(

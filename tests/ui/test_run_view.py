@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -163,6 +164,32 @@ def test_the_timeline_is_to_scale(server: Server, client: Client, look: Look) ->
         steps = client.ask("GET", f"/v1/runs/{run_id}/steps?order=asc")
         spoke = [step["model_ns"] - step["ttft_ns"] for step in steps]
         page.wait_for_function(TO_SCALE, arg=spoke[1] / spoke[0])
+
+
+def test_each_of_several_tools_has_its_lane(server: Server, client: Client, look: Look) -> None:
+    """With its name, its time and whether it failed; one that runs after another begins where that one ends."""
+    agent = client.agent(include_base_tools=True)
+    calls = [CALL, {"name": "no_such_tool", "arguments": {}, "id": "call_2"}]
+    run_id = said(client, agent, story({"calls": calls}, {"text": ["Done."]}))
+    with look.at(f"{server.url}/#/runs/{run_id}") as page:
+        lanes = page.locator(".timeline .step").first.locator(".tool-lanes li")
+        expect(lanes).to_have_count(2)
+        expect(lanes.first).to_have_text(re.compile(r"conversation_search \d+ ms"))
+        expect(lanes.last).to_have_text(re.compile(r"no_such_tool failed \d+ ms"))
+        boxes = [lanes.nth(n).locator(".bar").bounding_box() for n in (0, 1)]
+    assert boxes[0] is not None
+    assert boxes[1] is not None
+    assert boxes[0]["x"] <= boxes[1]["x"]
+
+
+def test_how_often_a_model_was_asked_again_is_seen(
+    model: StoryModel, folder: Path, look: Look, mark: str
+) -> None:
+    model.known[mark] = [{"status": 503, "error": {"message": "too much to do"}}]
+    with Server(folder, model.url, RUNSTEAD_MODEL_RETRIES="1") as server, server.client() as client:
+        run_id = said(client, client.agent(), mark)
+        with look.at(f"{server.url}/#/runs/{run_id}") as page:
+            expect(page.locator(".step.is-failed")).to_contain_text("1 retry")
 
 
 def test_a_run_is_copied_as_code(server: Server, client: Client, look: Look) -> None:

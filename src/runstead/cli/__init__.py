@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from runstead.cli.grammar import parser
+from runstead.cli.spelling import spell
 from runstead.errors import RunsteadError
 
 CANNOT = 2
@@ -32,6 +33,7 @@ class Command(Protocol):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the command line says; gives the exit code, whose meanings stand in the command's manual."""
+    spell(sys.stdout, sys.stderr)
     given = parser().parse_args(argv)
     command = cast("Command", import_module(given.module))
     try:

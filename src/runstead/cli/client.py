@@ -63,6 +63,10 @@ _ERRORS: Mapping[int, type[RunsteadError]] = {
     503: Unavailable,
     504: Unavailable,
 }
+# An id of a run; less than `run-` and four signs of it is not looked for.
+RUN_CHARS = 40
+RUN_CHARS_MIN = 8
+RUNS_LOOKED_AT = 1000
 _HINTS: Mapping[int, str] = {
     401: "Give a key with RUNSTEAD_KEY or --key; `runstead keys create NAME`, where the server's data is, makes one.",
     403: "Use a key that may, or leave it.",
@@ -142,8 +146,18 @@ class ApiClient:
         yield from self._pages("/v1/runs/", limit, filters)
 
     def run(self, run_id: str) -> RunState:
-        """One run."""
-        return cast("RunState", self.ask("GET", f"/v1/runs/{run_id}", hint=_no_run(run_id)))
+        """One run, by its id or by what its id begins with."""
+        if not RUN_CHARS_MIN <= len(run_id) < RUN_CHARS or not run_id.startswith("run-"):
+            return cast("RunState", self.ask("GET", f"/v1/runs/{run_id}", hint=_no_run(run_id)))
+        found = [run for run in self.runs(RUNS_LOOKED_AT) if run["id"].startswith(run_id)]
+        if len(found) > 1:
+            more = ", ".join(run["id"] for run in found[:3])
+            raise Invalid(f"{run_id!r} begins several runs' ids ({more}, …): type more of it.")
+        if not found:
+            raise NotFound(
+                f"None of the newest {RUNS_LOOKED_AT:,} runs has an id that begins with {run_id!r}; type all of it."
+            )
+        return found[0]
 
     def asked(self, run_id: str) -> Json | None:
         """The message with which a run asks, if nobody has answered it yet."""

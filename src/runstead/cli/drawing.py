@@ -27,6 +27,9 @@ _STYLES = {
 _WHOLE = {"ID", "STATUS", "STATE"}
 NARROW_COLUMNS = 100
 CUT_COLUMNS_MIN = 3
+# From this width on, the ids of runs are shown whole.
+WIDE_COLUMNS = 130
+SHORT_ID = 12
 
 
 def console(stream: TextIO | None = None) -> Console:
@@ -45,6 +48,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[st
     terminal = console()
     gap = " " if terminal.width < NARROW_COLUMNS else "  "
     whole = {at for at, name in enumerate(head) if name in _WHOLE or name in right}
+    rows = shortened(rows, terminal.width)
     widths = fitted(
         [[cell_len(row[at]) for row in (head, *rows)] for at in range(len(head))],
         whole,
@@ -59,6 +63,15 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[st
             line.append(gap)
         line.rstrip()
         terminal.print(line, soft_wrap=True)
+
+
+def shortened(rows: Sequence[Sequence[str]], room: int) -> Sequence[Sequence[str]]:
+    """Rows with the beginnings of their runs' ids, where there is little room: commands take those, too."""
+    ids = [row[0] for row in rows]
+    short = [each[:SHORT_ID] for each in ids]
+    if room >= WIDE_COLUMNS or not all(each.startswith("run-") for each in ids) or len(set(short)) < len(ids):
+        return rows
+    return [[each, *row[1:]] for each, row in zip(short, rows, strict=True)]
 
 
 def fitted(cells: Sequence[Sequence[int]], whole: set[int], gap: int, room: int) -> list[int]:

@@ -45,9 +45,21 @@ class StepStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ToolTime:
+    """When a tool call ran: how long after the model's answer it began, and for how long, in nanoseconds."""
+
+    call_id: str
+    name: str
+    status: str
+    after_ns: int
+    took_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One step of a run. Times in nanoseconds; `attempt` counts from 1, higher where another began again.
 
+    `retries`: how often its model was asked again because it failed before it said anything.
     `begun_calls` are the ids of its calls that were begun and must not be begun again (`ToolSpec.on_interrupt`).
     """
 
@@ -68,11 +80,13 @@ class Step:
     tools_ns: int | None = None
     ttft_ns: int | None = None
     attempt: int = 1
+    retries: int = 0
     trace_id: str | None = None
     request_id: str | None = None
     feedback: str | None = None
     tags: tuple[str, ...] = ()
     begun_calls: tuple[str, ...] = ()
+    tool_times: tuple[ToolTime, ...] = ()
 
     def ended(self, status: StepStatus, stop_reason: str | None) -> Step:
         """The same step, over."""

@@ -113,11 +113,12 @@ class ProviderGateway:
                     async with aclosing(_once(chosen.provider, request, chosen.name, patience)) as answer:
                         async for delta in answer:
                             said = True
-                            yield delta
+                            yield replace(delta, retries=attempt) if isinstance(delta, Finish) else delta
                     return
                 except ModelError as error:
                     pause_s = None if said else self._pause_s(error, attempt, patience.left_s)
                     if pause_s is None:
+                        error.retries = attempt
                         raise
                 attempt += 1
                 await self._sleep(pause_s)

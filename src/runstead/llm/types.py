@@ -65,11 +65,15 @@ class CallDelta:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The last thing of every answer. `reason` is one of `stop`, `tool_calls`, `length`, `content_filter`, `error`."""
+    """The last thing of every answer. `reason` is one of `stop`, `tool_calls`, `length`, `content_filter`, `error`.
+
+    `retries`: how often the gateway had to ask again before this answer.
+    """
 
     reason: str
     usage: Usage = field(default_factory=Usage)
     response_id: str | None = None
+    retries: int = 0
 
 
 Delta = TextDelta | ReasoningDelta | CallDelta | Finish

@@ -7,27 +7,26 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import cast
 
-from runstead.domain.step import Usage
 from runstead.llm.types import Delta, Finish, Gateway, ModelRequest, TextDelta
 
 
 @dataclass(frozen=True, slots=True)
 class SpokenAnswer:
-    """What a model said, thoughts and calls left out, and what that cost."""
+    """What a model said, thoughts and calls left out, and how that ended."""
 
     text: str
-    usage: Usage
+    finish: Finish
 
 
 async def whole_answer(gateway: Gateway, question: ModelRequest) -> SpokenAnswer:
     """Ask, and wait for the whole answer. Raises `ModelError`; being cancelled closes the connection."""
     text: list[str] = []
-    usage = Usage()
+    finish = Finish("stop")
     stream = cast("AsyncGenerator[Delta, None]", gateway.stream(question))
     async with aclosing(stream) as deltas:
         async for delta in deltas:
             if isinstance(delta, TextDelta):
                 text.append(delta.text)
             elif isinstance(delta, Finish):
-                usage = delta.usage
-    return SpokenAnswer("".join(text).strip(), usage)
+                finish = delta
+    return SpokenAnswer("".join(text).strip(), finish)

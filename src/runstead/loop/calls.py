@@ -14,17 +14,19 @@ from runstead.domain.message import Message, Role, ToolCall, ToolReturn
 from runstead.domain.pending import DENIED_TEXT, OpenCalls
 from runstead.domain.run import StopReason
 from runstead.domain.run_machine import Advanced, Finished
-from runstead.domain.step import Step, StepStatus
+from runstead.domain.step import Step, StepStatus, ToolTime
 from runstead.domain.tool import ToolOutcome
 from runstead.ids import Ids, MessageId
 from runstead.loop.hold import Interrupt, Interrupted
-from runstead.loop.together import side_by_side
+from runstead.loop.together import Spent, side_by_side
 from runstead.loop.turn import Turn
 from runstead.store import messages as message_rows
 from runstead.store import steps as step_rows
 from runstead.store.database import Database
 from runstead.tools.registry import Toolbox, ToolContext
 
+# Calls of one step whose times are kept.
+TOOL_TIMES_MAX = 100
 CANCELLED_TEXT = "The run was cancelled before this call came to an end."
 INTERRUPTED_TEXT = (
     "The call was interrupted and may have taken effect; it was not run again."
@@ -48,9 +50,7 @@ class Caller:
         """
         if not turn.together(calls.ready):
             return await self._in_order(turn, calls)
-        async with side_by_side(
-            lambda call: self._tools.run(call, self._context(turn, call)), calls.ready
-        ) as begun:
+        async with side_by_side(lambda call: self._run(turn, call), calls.ready) as begun:
             turn.begun = begun
             try:
                 return await self._in_order(turn, calls)
@@ -73,7 +73,7 @@ class Caller:
                 return True
             message = self._message(turn, calls, call, outcome)
             last = left == 1
-            steps = await self._ended(calls, began_ns, end) if last else ()
+            steps = await self._ended(turn, calls, began_ns, end) if last else ()
             if last and end is not None:
                 await turn.finish(
                     Finished(end),
@@ -125,7 +125,14 @@ class Caller:
             return await turn.begun[call.id]
         if (refused := turn.refuses(call.name)) is not None:
             return ToolOutcome("error", refused)
-        return await self._tools.run(call, self._context(turn, call))
+        return await self._run(turn, call)
+
+    async def _run(self, turn: Turn, call: ToolCall) -> ToolOutcome:
+        """Run one call, and note when it ran."""
+        began_ns = self._clock.monotonic_ns()
+        outcome = await self._tools.run(call, self._context(turn, call))
+        turn.ran[call.id] = Spent(began_ns, self._clock.monotonic_ns(), outcome.status)
+        return outcome
 
     async def _outcome(self, turn: Turn, calls: OpenCalls, call: ToolCall) -> ToolOutcome:
         """Run one call. Raises `Interrupted`."""
@@ -159,14 +166,29 @@ class Caller:
         messages = tuple(self._message(turn, calls, call, outcome) for call in left)
         await turn.finish(Finished(StopReason.CANCELLED), messages=messages, events=turn.told(messages))
 
-    async def _ended(self, calls: OpenCalls, began_ns: int, end: StopReason | None) -> tuple[Step, ...]:
+    async def _ended(
+        self, turn: Turn, calls: OpenCalls, began_ns: int, end: StopReason | None
+    ) -> tuple[Step, ...]:
         """The step these calls belong to, over."""
         found = await self._step_of(calls)
         if found is None:
             return ()
-        tools_ns = (found.tools_ns or 0) + self._clock.monotonic_ns() - began_ns
+        before_ns = found.tools_ns or 0
+        tools_ns = before_ns + self._clock.monotonic_ns() - began_ns
+        times = tuple(
+            ToolTime(
+                call.id,
+                call.name,
+                ran.status,
+                before_ns + max(0, ran.began_ns - began_ns),
+                ran.ended_ns - ran.began_ns,
+            )
+            for call in calls.ready
+            if (ran := turn.ran.get(call.id)) is not None
+        )
         reason = found.stop_reason if end is None else end.value
-        return (replace(found, tools_ns=tools_ns).ended(StepStatus.SUCCESS, reason),)
+        ended = replace(found, tools_ns=tools_ns, tool_times=(*found.tool_times, *times)[:TOOL_TIMES_MAX])
+        return (ended.ended(StepStatus.SUCCESS, reason),)
 
     async def _step_of(self, calls: OpenCalls) -> Step | None:
         """The step that asked for these calls, as it was last committed."""

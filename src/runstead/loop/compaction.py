@@ -12,12 +12,12 @@ from runstead.clock import Clock
 from runstead.domain.message import Message, Role, TextPart
 from runstead.domain.run_machine import Advanced
 from runstead.domain.shown import conversation
-from runstead.domain.step import Step, StepStatus, Usage
+from runstead.domain.step import Step, StepStatus
 from runstead.domain.tokens import tokens_of
 from runstead.domain.tool import ToolSpec
 from runstead.domain.transcript import compaction_notice
 from runstead.ids import Ids, MessageId, StepId
-from runstead.llm.types import Gateway, ModelRequest
+from runstead.llm.types import Finish, Gateway, ModelRequest
 from runstead.llm.whole import whole_answer
 from runstead.loop.context import fixed_tokens, request_of
 from runstead.loop.turn import Turn
@@ -70,15 +70,18 @@ class Compactor:
         if not old:
             return
         question = self._question(turn, request, old, turn.agent.context_window_tokens)
+        began, began_ns = self._clock.now(), self._clock.monotonic_ns()
         answer = await turn.hold.work(whole_answer(self._gateway, question))
+        model_ns = self._clock.monotonic_ns() - began_ns
         summary = self._summary(turn, answer.text, old, fixed + turn.messages_tokens, trigger)
+        step = replace(self._step(turn, answer.finish, question), created_at=began, model_ns=model_ns)
         events = turn.told([summary])
         if turn.run.request.include_compaction_messages:
             events = (*events, compaction_notice(summary))
         await turn.advance(
-            Advanced(answer.usage),
+            Advanced(answer.finish.usage),
             messages=(summary,),
-            steps=(self._step(turn, answer.usage, summary, question),),
+            steps=(step,),
             events=events,
             leaves=tuple(message.id for message in old),
         )
@@ -130,16 +133,17 @@ class Compactor:
             compaction=stats,
         )
 
-    def _step(self, turn: Turn, usage: Usage, summary: Message, question: ModelRequest) -> Step:
+    def _step(self, turn: Turn, finish: Finish, question: ModelRequest) -> Step:
         return Step(
             id=StepId("step-" + self._ids.uuid()),
             run_id=turn.run.id,
             user_id=turn.run.user_id,
             agent_id=turn.run.agent_id,
-            created_at=summary.created_at,
+            created_at=self._clock.now(),
             model_handle=question.model,
             status=StepStatus.SUCCESS,
-            usage=usage,
+            usage=finish.usage,
+            retries=finish.retries,
             context_window_tokens=turn.agent.context_window_tokens,
             tags=("compaction",),
         )

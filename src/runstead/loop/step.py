@@ -202,6 +202,7 @@ class Stepper:
             self._timed(asking, usage).ended(StepStatus.FAILED, reason.value),
             error_type=error.kind.value,
             error_data=details,
+            retries=error.retries,
         )
         kept, events = self._kept(turn, asking, Mark.FAILED)
         await turn.finish(
@@ -262,6 +263,7 @@ class Stepper:
             model_ns=now_ns - asking.began_ns,
             ttft_ns=None if first is None else first - asking.began_ns,
             request_id=finish.response_id if finish else None,
+            retries=finish.retries if finish else 0,
         )
 
     def _ttft_ns(self, turn: Turn, asking: Asking) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from runstead.domain.message import ToolCall
@@ -12,6 +13,15 @@ from runstead.domain.tool import ToolOutcome
 
 # What comes of calls that are under way, by the call's id.
 Begun = Mapping[str, "asyncio.Task[ToolOutcome]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """When a call ran, by the monotonic clock in nanoseconds, and how it ended."""
+
+    began_ns: int
+    ended_ns: int
+    status: str
 
 
 @asynccontextmanager

@@ -29,7 +29,7 @@ from runstead.ids import MessageId
 from runstead.loop.history import Seen
 from runstead.loop.hold import Hold
 from runstead.loop.rules import chain_of, returned_in, with_arguments
-from runstead.loop.together import Begun
+from runstead.loop.together import Begun, Spent
 from runstead.store.turns import LoadedTurn
 from runstead.tools.registry import Toolbox
 
@@ -44,6 +44,7 @@ class Turn:
         self.stored = loaded.stored
         self.directory = NO_DIRECTORY
         self.begun: Begun = {}
+        self.ran: dict[str, Spent] = {}
         self.messages: list[Message] = list(seen.messages)
         self.messages_tokens = seen.tokens
         self.context_tokens: int | None = None

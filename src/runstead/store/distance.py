@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 import sqlite3
 from array import array
+from contextlib import closing
+from enum import StrEnum
 from functools import lru_cache
 from importlib import import_module
 from struct import Struct
@@ -45,6 +47,15 @@ _ADDABLE = text(
     "SELECT count(*) FROM pg_available_extensions WHERE name = 'vector' AND installed_version IS NULL"
 )
 _HAS_PGVECTOR = text("SELECT to_regtype('vector') IS NOT NULL")
+
+
+class Counts(StrEnum):
+    """What counts distances: an extension of the database, or, where there is none, Python or SQL."""
+
+    SQLITE_VEC = "sqlite-vec"
+    PYTHON = "Python"
+    PGVECTOR = "pgvector"
+    SQL = "SQL"
 
 
 class _PgVector(UserDefinedType[Any]):
@@ -85,6 +96,12 @@ def compared_max(conn: Connection) -> int:
     """How many vectors a search compares: what takes some two seconds at the most, for vectors of 1,024 numbers."""
     slow = conn.dialect.name == "postgresql" and not has_pgvector(conn)
     return COMPARED_SLOWLY_MAX if slow else COMPARED_MAX
+
+
+def counts_here() -> Counts:
+    """What counts distances for SQLite with this interpreter."""
+    with closing(sqlite3.connect(":memory:")) as raw:
+        return Counts.SQLITE_VEC if teach(raw) else Counts.PYTHON
 
 
 def add_pgvector(conn: Connection) -> None:

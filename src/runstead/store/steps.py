@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runstead.domain.run import Run
-from runstead.domain.step import Step, StepStatus, Usage
+from runstead.domain.step import Step, StepStatus, ToolTime, Usage
 from runstead.ids import RunId, UserId
 from runstead.store.codec import from_us, pack, to_us, unpack
 from runstead.store.documents import member
@@ -50,6 +50,7 @@ _DOCUMENT = (
     "tools_ns",
     "ttft_ns",
     "attempt",
+    "retries",
     "request_id",
 )
 
@@ -165,7 +166,14 @@ def _row(step: Step) -> dict[str, object]:
         "cached_input_tokens": usage.cached_input_tokens,
         "cache_write_tokens": usage.cache_write_tokens,
         "reasoning_tokens": usage.reasoning_tokens,
-        "document": pack({**document, "tags": list(step.tags), "begun_calls": list(step.begun_calls)}),
+        "document": pack(
+            {
+                **document,
+                "tags": list(step.tags),
+                "begun_calls": list(step.begun_calls),
+                "tool_times": [asdict(each) for each in step.tool_times],
+            }
+        ),
     }
 
 
@@ -192,5 +200,6 @@ def _step(row: Row[Any]) -> Step:
         feedback=values["feedback"],
         tags=tuple(document.pop("tags", ())),
         begun_calls=tuple(document.pop("begun_calls", ())),
+        tool_times=tuple(ToolTime(**each) for each in document.pop("tool_times", ())),
         **document,
     )

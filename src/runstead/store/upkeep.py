@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from runstead.errors import CannotStart, Invalid
+from runstead.store.distance import Counts, counts_here, has_pgvector
 from runstead.store.migrate import HEAD, VERSION_TABLE
 from runstead.store.schema import metadata
 
@@ -35,7 +36,10 @@ FAULTS_MAX = 5
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """How a database stands. `version` None: there is none yet. `rows` by table; `bytes` with all its files."""
+    """How a database stands. `version` None: there is none yet. `rows` by table; `bytes` with all its files.
+
+    `counts`: what compares vectors there.
+    """
 
     kind: str
     place: str
@@ -44,6 +48,7 @@ class Stand:
     bytes: int
     unused_bytes: int
     rows: Mapping[str, int]
+    counts: Counts
 
     @property
     def current(self) -> bool:
@@ -57,7 +62,7 @@ def stand_of(url: str) -> Stand:
     if _is_sqlite(place):
         path = sqlite_path(url)
         if not path.exists():
-            return Stand("SQLite", str(path), None, HEAD, 0, 0, {})
+            return Stand("SQLite", str(path), None, HEAD, 0, 0, {}, counts_here())
         return _read_sqlite(path, lambda conn: _stand(conn, "SQLite", str(path)))
     return asyncio.run(_read_postgres(place))
 
@@ -242,8 +247,13 @@ def _stand(conn: Connection, kind: str, place: str) -> Stand:
         for name, table in sorted(metadata.tables.items())
         if name in tables
     }
-    size, unused = _postgres_bytes(conn) if kind == "PostgreSQL" else _sqlite_bytes(conn, Path(place))
-    return Stand(kind, place, version, HEAD, size, unused, rows)
+    if kind == "PostgreSQL":
+        size, unused = _postgres_bytes(conn)
+        counts = Counts.PGVECTOR if has_pgvector(conn) else Counts.SQL
+    else:
+        size, unused = _sqlite_bytes(conn, Path(place))
+        counts = counts_here()
+    return Stand(kind, place, version, HEAD, size, unused, rows, counts)
 
 
 def _sqlite_bytes(conn: Connection, path: Path) -> tuple[int, int]:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from runstead.app import data_folder
-from runstead.cli.checks.data import database, folder, lock, room, space
+from runstead.cli.checks.data import database, folder, lock, room, space, vectors
 from runstead.cli.checks.finding import State
 from runstead.settings import Settings
+from runstead.store.distance import Counts, counts_here
 from runstead.store.migrate import migrate
 
 GIB = 1024**3
@@ -28,9 +29,10 @@ def test_a_folder_that_can_be_made(settings: Settings) -> None:
     """Nothing is made by looking."""
     found = [folder(settings), space(settings), lock(settings), *database(settings)]
 
-    assert {finding.state for finding in found} == {State.OK}
+    assert {finding.state for finding in found[:4]} == {State.OK}
     assert "can be made" in found[0].told
     assert "not made yet" in found[3].told
+    assert found[4] == vectors(counts_here())
     assert not settings.data_dir.exists()
 
 
@@ -62,7 +64,7 @@ def test_a_current_database(settings: Settings) -> None:
     settings.data_dir.mkdir(parents=True)
     migrate(settings.database)
 
-    assert [(f.check, f.state) for f in database(settings)] == [
+    assert [(f.check, f.state) for f in database(settings) if f.check != "vectors"] == [
         ("database", State.OK),
         ("integrity", State.OK),
     ]
@@ -124,3 +126,22 @@ def test_postgres_that_does_not_answer(settings: Settings) -> None:
     assert finding.state is State.FAIL
     assert "127.0.0.1:9" in finding.told
     assert "hidden" not in finding.told + finding.advice
+
+
+@pytest.mark.parametrize(
+    ("counts", "state", "many"),
+    [
+        (Counts.SQLITE_VEC, State.OK, "50,000"),
+        (Counts.PGVECTOR, State.OK, "50,000"),
+        (Counts.PYTHON, State.WARN, "50,000"),
+        (Counts.SQL, State.WARN, "2,000"),
+    ],
+)
+def test_what_compares_vectors_is_named(counts: Counts, state: State, many: str) -> None:
+    """Whatever is slower, or compares less, says what would help."""
+    found = vectors(counts)
+
+    assert (found.check, found.state) == ("vectors", state)
+    assert counts in found.told
+    assert many in found.told
+    assert bool(found.advice) == (state is State.WARN)

@@ -9,6 +9,7 @@ import pytest
 
 from runstead.cli import main
 from runstead.cli.db.status import told
+from runstead.store.distance import Counts
 from runstead.store.migrate import HEAD
 from runstead.store.upkeep import Stand
 
@@ -32,6 +33,6 @@ def test_before_and_after(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_what_each_version_means() -> None:
     """Behind, and ahead of this Runstead."""
-    stand = Stand("SQLite", "x", "0001", "0002", 0, 0, {})
+    stand = Stand("SQLite", "x", "0001", "0002", 0, 0, {}, Counts.PYTHON)
     assert "runstead db migrate" in told(stand)
-    assert "newer" in told(Stand("SQLite", "x", "0003", "0002", 0, 0, {}))
+    assert "newer" in told(Stand("SQLite", "x", "0003", "0002", 0, 0, {}, Counts.PYTHON))

@@ -24,10 +24,11 @@ def test_a_pipe_gets_lines_of_columns(typed: Typed, ended: Ended, agent: str) ->
     shown = typed("runs", "list", "--agent", agent)
 
     head, *rows = [line.split("\t") for line in shown.out.splitlines()]
-    assert head == ["ID", "STATUS", "WHY", "AGENT", "AGE", "TOOK", "TOKENS", "EXPIRES"]
+    assert head == ["ID", "STATUS", "WHY", "AGENT", "AGE", "TOOK", "TOKENS", "EXPIRES", "INPUT"]
     assert [row[0] for row in rows] == [newer, older]
     assert rows[0][1:4] == ["completed", "end_turn", "tester"]
     assert int(rows[0][6]) > 0
+    assert [row[8] for row in rows] == ["two", "one"]
     assert "\x1b" not in shown.out
 
 
@@ -95,13 +96,13 @@ def test_where_nobody_serves(tmp_path: Path) -> None:
 def test_a_terminal_gets_a_table(
     server: Server, client: Client, ended: Ended, agent: str, tmp_path: Path
 ) -> None:
-    """Colours for the status, ids whole; with NO_COLOR the same without colours."""
+    """Colours for the status, ids as short as they may be typed; with NO_COLOR the same without colours."""
     client.ask("PATCH", f"/v1/agents/{agent}", {"name": "a\x1b[31mname"})
     run_id = ended()
     for more, coloured in ({}, True), ({"NO_COLOR": "1"}, False):
         with Terminal(tmp_path, "runs", "list", "--agent", agent, "--url", server.url, **more) as terminal:
             assert terminal.ends() == 0
-        assert run_id in terminal.text
+        assert run_id[:12] in terminal.text
         assert ("\x1b[32mcompleted" in terminal.raw) is coloured
         assert "\x1b[31m" not in terminal.raw, "what an agent is called never steers the terminal"
         assert "\N{SYMBOL FOR ESCAPE}[31mname" in terminal.text

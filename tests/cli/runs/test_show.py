@@ -54,6 +54,16 @@ def test_programs_get_one_document(typed: Typed, ended: Ended, agent: str) -> No
     assert document["run"]["agent_id"] == agent
 
 
+def test_the_beginning_of_an_id_is_enough(typed: Typed, ended: Ended) -> None:
+    """As long as it is one run's; else it is said what would do."""
+    run_id = ended()
+    ended()
+
+    assert json.loads(typed("runs", "show", run_id[:16], "--json").out)["run"]["id"] == run_id
+    nobody = typed("runs", "show", "run-zzzz")
+    assert (nobody.code, "begins with 'run-zzzz'" in nobody.error) == (2, True)
+
+
 def test_an_unknown_run(typed: Typed) -> None:
     """How to find those that there are."""
     shown = typed("runs", "show", "run-1")

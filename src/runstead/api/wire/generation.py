@@ -82,7 +82,7 @@ class GenerationState(TypedDict):
 
 def generation_state(model: str, answer: SpokenAnswer) -> GenerationState:
     """An answer as the API shows it."""
-    return {"content": answer.text, "model": model, "usage": _usage(answer.usage)}
+    return {"content": answer.text, "model": model, "usage": _usage(answer.finish.usage)}
 
 
 def _usage(usage: Usage) -> GenerationUsage:

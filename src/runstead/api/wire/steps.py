@@ -13,6 +13,16 @@ from runstead.ids import RunId
 from runstead.store.steps import StepFilter
 
 
+class ToolTimeState(TypedDict):
+    """When a tool call of a step ran; `after_ns` counts from the end of the model's answer."""
+
+    tool_call_id: str
+    name: str
+    status: str
+    after_ns: int
+    took_ns: int
+
+
 class StepState(TypedDict):
     """One step. The last members are extensions: which attempt it was, how long its parts took, and its cost."""
 
@@ -50,8 +60,10 @@ class StepState(TypedDict):
     status: str
     created_at: str
     attempt: int
+    retries: int
     model_ns: int | None
     tools_ns: int | None
+    tool_times: list[ToolTimeState]
     ttft_ns: int | None
     cost_usd: float | None
 
@@ -179,8 +191,19 @@ def step_state(step: Step, organization_id: str, cost_usd: float | None = None) 
         "status": step.status.value,
         "created_at": step.created_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "attempt": step.attempt,
+        "retries": step.retries,
         "model_ns": step.model_ns,
         "tools_ns": step.tools_ns,
+        "tool_times": [
+            {
+                "tool_call_id": each.call_id,
+                "name": each.name,
+                "status": each.status,
+                "after_ns": each.after_ns,
+                "took_ns": each.took_ns,
+            }
+            for each in step.tool_times
+        ],
         "ttft_ns": step.ttft_ns,
         "cost_usd": cost_usd,
     }

@@ -13,6 +13,7 @@ from runstead.cli.db.status import told
 from runstead.cli.measures import size
 from runstead.errors import RunsteadError
 from runstead.settings import Settings
+from runstead.store.distance import COMPARED_MAX, COMPARED_SLOWLY_MAX, Counts
 from runstead.store.upkeep import faults_of, shown, stand_of
 
 LOCK = "runstead.lock"
@@ -86,7 +87,7 @@ def database(settings: Settings) -> list[Finding]:
                     "database", f"{stand.kind}, schema {schema}", "make a backup first (`runstead db backup`)"
                 )
             ]
-        found = [ok("database", f"{stand.kind} at {stand.place}, schema {schema}")]
+        found = [ok("database", f"{stand.kind} at {stand.place}, schema {schema}"), vectors(stand.counts)]
         if stand.version is None or stand.kind != "SQLite":
             return found
         faults = faults_of(settings.database)
@@ -96,6 +97,18 @@ def database(settings: Settings) -> list[Finding]:
     if faults:
         return [*found, fail("integrity", "; ".join(faults), "stop the server and restore a backup")]
     return [*found, ok("integrity", f"sound ({size(stand.bytes)})")]
+
+
+def vectors(counts: Counts) -> Finding:
+    """What searches by meaning compare vectors with, and how many of them."""
+    text = f"{counts} compares them, {{:,}} in a search"
+    if counts is Counts.SQL:
+        advice = "install pgvector on the database's server: without it only the newest are compared"
+        return warn("vectors", text.format(COMPARED_SLOWLY_MAX), advice)
+    if counts is Counts.PYTHON:
+        advice = "use a Python whose SQLite loads extensions: with sqlite-vec a search by meaning is faster"
+        return warn("vectors", text.format(COMPARED_MAX), advice)
+    return ok("vectors", text.format(COMPARED_MAX))
 
 
 def _nearest(path: Path) -> Path:

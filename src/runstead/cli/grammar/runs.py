@@ -211,4 +211,6 @@ def _export(runs: Commands) -> None:
 
 
 def _run(parser: Manual) -> None:
-    parser.add_argument("run", metavar="RUN", help="the run's id, as `runstead runs list` shows it")
+    parser.add_argument(
+        "run", metavar="RUN", help="the run's id, as `runstead runs list` shows it, or its beginning"
+    )

@@ -65,8 +65,9 @@ def _doctor(commands: Commands) -> None:
         "runstead.cli.doctor",
         "check that a server can run here",
         """Check what a server needs on this machine: versions, the data folder and its lock, the space left, the database
-        and its schema, the port, the providers of models, the clock, the limit of open files, and Redis and Postgres
-        where they are configured. Each line says ok, warn or fail, and what to do. Nothing is changed.""",
+        and its schema, what compares vectors, the port, the providers of models, the clock, the limit of open files, and
+        Redis and Postgres where they are configured. Each line says ok, warn or fail, and what to do. It changes
+        nothing.""",
         examples=("runstead doctor", "runstead doctor --json | jq -r 'select(.state != \"ok\").advice'"),
         endings={0: "nothing failed; there may be warnings", 1: "at least one check failed", 2: ENDINGS[2]},
     )

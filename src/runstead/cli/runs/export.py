@@ -32,13 +32,13 @@ def run(given: Namespace) -> int:
     with connect(given) as client:
         found = client.run(given.run)
         events, why = _events(client, found)
-        messages = client.messages(given.run)
+        messages = client.messages(found["id"])
         document = {
             "exported_at": SystemClock().now().isoformat(timespec="seconds"),
             "exported_by": f"runstead {__version__}",
             "run": found,
             "messages": messages,
-            "steps": client.steps(given.run),
+            "steps": client.steps(found["id"]),
             "events": events,
             "events_missing_because": why,
         }

@@ -16,7 +16,7 @@ from runstead.errors import Invalid
 if TYPE_CHECKING:
     from runstead.api.wire.runs import RunState
 
-HEAD = ("ID", "STATUS", "WHY", "AGENT", "AGE", "TOOK", "TOKENS", "EXPIRES")
+HEAD = ("ID", "STATUS", "WHY", "AGENT", "AGE", "TOOK", "TOKENS", "EXPIRES", "INPUT")
 RIGHT = ("AGE", "TOOK", "TOKENS", "EXPIRES")
 
 
@@ -40,6 +40,7 @@ def show(client: ApiClient, given: Namespace) -> None:
         conversation_id=given.conversation,
         stop_reason=given.stop_reason,
         asking=given.asking or None,
+        include=None if given.json else "runstead.summary",
     )
     if given.json:
         for each in runs:
@@ -62,6 +63,13 @@ def rows(runs: list[RunState], names: Mapping[str, str], now: datetime) -> list[
             duration_of(each, now),
             tokens_of(each),
             expires(each, now),
+            _input(each),
         )
         for each in runs
     ]
+
+
+def _input(found: RunState) -> str:
+    """The first words of what was said to it."""
+    summary = found.get("summary")
+    return (summary["input"] if summary else None) or "-"

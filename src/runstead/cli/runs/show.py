@@ -39,7 +39,7 @@ def run(given: Namespace) -> int:
     """Say it."""
     with connect(given) as client:
         found = client.run(given.run)
-        steps, messages = client.steps(given.run), client.messages(given.run)
+        steps, messages = client.steps(found["id"]), client.messages(found["id"])
         agent = client.names({found["agent_id"]}).get(found["agent_id"], "no longer there")
         asks = pending(client, found["id"]) if waits(found) else []
     if given.json:

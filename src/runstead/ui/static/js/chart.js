@@ -1,11 +1,7 @@
 // Plots from numbers, drawn here: stacked columns over time, dots, and bars in a table. Each can be read as words too.
 
-import { h, setCss, svg } from "./dom.js";
+import { fill, h, setCss, svg } from "./dom.js";
 
-// As wide as half the page, or the whole of it, so that the words in it are as large as those around it.
-const NARROW = matchMedia("(max-width: 720px)");
-const half = () => (NARROW.matches ? 340 : 480);
-const whole = () => (NARROW.matches ? 340 : 990);
 const HEIGHT = 150;
 const LEFT = 52;
 const BOTTOM = 20;
@@ -14,7 +10,20 @@ const BOTTOM = 20;
 export function ceiling(value) {
   if (value <= 0) return 1;
   const size = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 2.5, 5, 10].map((step) => step * size).find((step) => step >= value);
+  return [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].map((step) => step * size).find((step) => step >= value);
+}
+
+/** Drawn as wide as there is room, and anew when that changes: its words are as large as those around it. */
+function plot(draw) {
+  const el = h("div", { class: "plot" });
+  let drawn = 0;
+  new ResizeObserver(([{ contentRect }]) => {
+    const width = Math.round(contentRect.width);
+    if (width === 0 || width === drawn) return;
+    drawn = width;
+    fill(el, draw(width));
+  }).observe(el);
+  return el;
 }
 
 function frame(label, width, max, format, ...children) {
@@ -22,7 +31,7 @@ function frame(label, width, max, format, ...children) {
     const y = (HEIGHT - BOTTOM) * (1 - part) + 6 * part;
     return [svg("line", { class: "grid", x1: LEFT, x2: width, y1: y, y2: y }), svg("text", { class: "tick", x: LEFT - 6, y: y + 4, "text-anchor": "end" }, format(max * part))];
   });
-  return svg("svg", { class: "chart", viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": label, preserveAspectRatio: "xMidYMid meet" }, lines, children);
+  return svg("svg", { class: "chart", viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, role: "img", "aria-label": label }, lines, children);
 }
 
 function times(width, from, to, format) {
@@ -34,18 +43,19 @@ const y = (value, max) => (HEIGHT - BOTTOM) - ((HEIGHT - BOTTOM - 6) * value) / 
 /** `columns`: for each span of time, the value of each series. */
 export function stacked({ label, columns, series, from, to, formatTime, format }) {
   const max = ceiling(Math.max(...columns.map((column) => series.reduce((sum, name) => sum + (column[name] ?? 0), 0))));
-  const width = whole();
-  const step = (width - LEFT) / columns.length;
-  const bars = columns.flatMap((column, index) => {
-    let sum = 0;
-    return series.filter((name) => column[name]).map((name) => {
-      const top = y(sum + column[name], max);
-      const bottom = y(sum, max);
-      sum += column[name];
-      return svg("rect", { class: `fill is-${name}`, x: LEFT + index * step + 1, width: Math.max(1, step - 3), rx: 1.5, y: top, height: Math.max(0.5, bottom - top) });
+  return plot((width) => {
+    const step = (width - LEFT) / columns.length;
+    const bars = columns.flatMap((column, index) => {
+      let sum = 0;
+      return series.filter((name) => column[name]).map((name) => {
+        const top = y(sum + column[name], max);
+        const bottom = y(sum, max);
+        sum += column[name];
+        return svg("rect", { class: `fill is-${name}`, x: LEFT + index * step + 1, width: Math.max(1, step - 3), rx: 1.5, y: top, height: Math.max(0.5, bottom - top) });
+      });
     });
+    return frame(label, width, max, format, bars, times(width, from, to, formatTime));
   });
-  return frame(label, width, max, format, bars, times(width, from, to, formatTime));
 }
 
 /** One dot a point `[time, value]`, and a line at the median. */
@@ -53,12 +63,13 @@ export function dots({ label, points, from, to, formatTime, format }) {
   const values = points.map(([, value]) => value).sort((a, b) => a - b);
   // A few very slow ones would press all others flat; they stand at the top.
   const max = ceiling(Math.max(quantile(values, 0.98) * 1.1, 1e-9));
-  const width = half();
-  const x = (at) => LEFT + 4 + ((width - LEFT - 8) * (at - from)) / Math.max(1, to - from);
   const middle = y(Math.min(quantile(values, 0.5), max), max);
-  return frame(label, width, max, format,
-    points.map(([at, value]) => svg("circle", { class: "dot", cx: x(at), cy: y(Math.min(value, max), max), r: 2.5 })),
-    svg("line", { class: "median", x1: LEFT, x2: width, y1: middle, y2: middle }), times(width, from, to, formatTime));
+  return plot((width) => {
+    const x = (at) => LEFT + 4 + ((width - LEFT - 8) * (at - from)) / Math.max(1, to - from);
+    return frame(label, width, max, format,
+      points.map(([at, value]) => svg("circle", { class: "dot", cx: x(at), cy: y(Math.min(value, max), max), r: 2.5 })),
+      svg("line", { class: "median", x1: LEFT, x2: width, y1: middle, y2: middle }), times(width, from, to, formatTime));
+  });
 }
 
 /** A value below which that share of the sorted values lies. */

@@ -7,6 +7,7 @@ import { LiveText, plain } from "./markdown.js";
 import { badge, setBadge } from "./status.js";
 
 const FIELD_CHARS_MAX = 20_000;
+const PICTURES = /^image\/(png|jpeg|gif|webp)$/;
 
 /** A growing plain text, bounded in what is shown. */
 class LivePre {
@@ -25,9 +26,17 @@ class LivePre {
   }
 }
 
-function textOf(content) {
+/** The words of a message's content; pictures are shown beside them. */
+export function textOf(content) {
   if (typeof content === "string") return content;
-  return (content ?? []).map((part) => part.text ?? part.reasoning ?? `[${part.type}]`).join("\n");
+  return (content ?? []).filter((part) => part.type !== "image").map((part) => part.text ?? part.reasoning ?? `[${part.type}]`).join("\n");
+}
+
+/** A picture that came with a message. Only what the message holds is shown: the page asks no other host for one. */
+function picture(part) {
+  const { media_type: type = "", data, url } = part.source ?? {};
+  if (data && PICTURES.test(type)) return h("img", { class: "picture", src: `data:${type};base64,${data}`, alt: "Picture in the message", loading: "lazy" });
+  return h("p", { class: "muted" }, /^https?:/i.test(url ?? "") ? ["Picture: ", h("a", { href: url, rel: "noopener noreferrer nofollow", target: "_blank" }, line(url, 120))] : "A picture that is not kept in the message");
 }
 
 class Speech {
@@ -45,12 +54,13 @@ class Speech {
   }
 }
 
-class Reasoning {
-  constructor(open) {
+/** A text that opens: what was thought, and what was summed up. */
+class Folded {
+  constructor(title, drawing, open) {
     this.text = new LiveText();
     this.hint = h("span", { class: "hint" });
     this.el = h("details", { class: "item reasoning", open },
-      h("summary", {}, icon("thought"), h("span", {}, "Reasoning"), this.hint, icon("chevron")), h("div", { class: "fold" }, this.text.el));
+      h("summary", {}, icon(drawing), h("span", { class: "fold-name" }, title), this.hint, icon("chevron")), h("div", { class: "fold" }, this.text.el));
     this.el.addEventListener("toggle", () => this.paint());
   }
 
@@ -85,7 +95,6 @@ class Call {
   asks() {
     this.approval = true;
     setBadge(this.mark, "approval");
-    this.el.open = true;
   }
 
   returned(result) {
@@ -181,14 +190,16 @@ export class Conversation {
     switch (event.message_type) {
       case "user_message": return this.user(event);
       case "assistant_message": return this.item(event, () => new Speech("assistant", "Agent")).append(textOf(event.content));
-      case "reasoning_message": return this.item(event, () => new Reasoning(this.live)).append(event.reasoning ?? "");
-      case "hidden_reasoning_message": return this.item(event, () => new Reasoning(false)).append(event.hidden_reasoning ?? "The model keeps this to itself.");
+      case "reasoning_message": return this.item(event, () => new Folded("Reasoning", "thought", this.live)).append(event.reasoning ?? "");
+      case "hidden_reasoning_message": return this.item(event, () => new Folded("Reasoning", "thought", false)).append(event.hidden_reasoning ?? "The model keeps this to itself.");
       case "tool_call_message": case "approval_request_message": return this.called(event);
       case "tool_return_message": return this.returned(event);
       case "approval_response_message": return this.answered(event);
-      case "summary_message": return this.item(event, () => new Speech("system", "Summary of what was before")).append(event.summary ?? "");
+      case "summary_message": return this.item(event, () => new Folded("Summary of what was before", "summary", false)).append(event.summary ?? "");
       case "system_message": return this.item(event, () => new Speech("system", "System")).append(textOf(event.content));
       case "error_message": return this.failed(event);
+      // Not of the API: a history says with it how a run ended that broke off.
+      case "runstead_cancelled": return this.item(event, () => new Speech("system", "Cancelled"));
       case "ping": return this.superseded(event);
       default: return undefined;
     }
@@ -197,7 +208,9 @@ export class Conversation {
   user(event) {
     const text = textOf(event.content);
     const system = systemKind(text);
-    return this.item(event, () => (system ? new Speech("system", system) : new Speech("user", "User"))).append(text);
+    const item = this.item(event, () => (system ? new Speech("system", system) : new Speech("user", "User")));
+    item.append(text);
+    if (Array.isArray(event.content)) item.el.append(...event.content.filter((part) => part.type === "image").map(picture));
   }
 
   called(event) {
@@ -252,7 +265,8 @@ export class Conversation {
       if (!event.superseded_message_ids?.includes(item.of) || item.gone) continue;
       item.gone = true;
       item.el.classList.add("superseded");
-      item.el.prepend(badge("abandoned", `Abandoned; said again by attempt ${event.attempt ?? "next"}`));
+      const head = item.el.matches("details") ? item.el.firstChild : item.el;
+      head.prepend(badge("abandoned", head === item.el ? `Abandoned; said again by attempt ${event.attempt ?? "next"}` : "Abandoned"));
     }
   }
 

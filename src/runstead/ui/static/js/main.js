@@ -18,7 +18,8 @@ const ROUTES = [
   [/^\/runs\/([\w-]+)$/, RunView, ([id]) => ({ id })],
   [/^\/approvals$/, ApprovalsView, () => ({})],
   [/^\/agents$/, AgentsView, () => ({})],
-  [/^\/agents\/([\w-]+)(?:\/(chat|memory|tools|conversations))?$/, AgentView, ([id, tab]) => ({ id, tab })],
+  [/^\/agents\/([\w-]+)\/(conversations)\/([\w-]+)$/, AgentView, ([id, tab, part]) => ({ id, tab, part })],
+  [/^\/agents\/([\w-]+)(?:\/(chat|memory|tools|conversations|about))?$/, AgentView, ([id, tab]) => ({ id, tab })],
   [/^\/overview$/, OverviewView, () => ({})],
 ];
 const NAV = [["runs", "Runs"], ["approvals", "Approvals"], ["agents", "Agents"], ["overview", "Overview"]];

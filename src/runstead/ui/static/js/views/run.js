@@ -2,7 +2,7 @@
 
 import { ask, get } from "../api.js";
 import { composer } from "../composer.js";
-import { Conversation, failure } from "../conversation.js";
+import { Conversation, failure, textOf } from "../conversation.js";
 import { showDecision } from "../decision.js";
 import { confirm } from "../dialog.js";
 import { announce, button, copy, fill, h, icon, setText, toast } from "../dom.js";
@@ -12,13 +12,22 @@ import { keep, takeKept } from "../kept.js";
 import { Follower, feed } from "../live.js";
 import { snippets } from "../snippets.js";
 import { active, badge, elapsed, reasonWord, setBadge, standing, word } from "../status.js";
-import { Timeline, legend } from "../timeline.js";
+import { Timeline, legend, numbers } from "../timeline.js";
 
 const POLL_MS = 1000;
 const REFRESH_MS = 250;
 const TICK_MS = 500;
 const NEAR_END_PX = 80;
+// What a model says.
+const SPOKEN = new Set(["assistant_message", "reasoning_message", "hidden_reasoning_message", "tool_call_message", "approval_request_message"]);
+// Times in events are whole seconds: one that comes this soon is news, and was said now.
+const NEWS_MS = 2000;
 const INPUTS = new Set(["user_message", "system_message", "approval_response_message"]);
+
+function heardAt(event) {
+  const [at, now] = [ms(event.date), Date.now()];
+  return at !== null && now - at > NEWS_MS ? [at, false] : [now, true];
+}
 
 export class RunView {
   title = "Run";
@@ -128,8 +137,10 @@ export class RunView {
     } catch {
       // The run's own view says what can be said.
     }
+    this.timeline.answers = found.some((message) => message.message_type === "approval_response_message");
     const said = found.find((message) => message.message_type === "user_message");
-    if (typeof said?.content === "string") this.input = said.content;
+    this.content = said?.content ?? null;
+    this.input = textOf(said?.content);
     return found;
   }
 
@@ -168,6 +179,7 @@ export class RunView {
       if (event.message_type === "error_message") this.error = event;
       const call = [event.tool_calls ?? event.tool_call].flat()[0];
       if (call?.name) this.timeline.called(event.step_id, call.name);
+      if (SPOKEN.has(event.message_type)) this.timeline.spoke(event.step_id, ...heardAt(event));
     }
     if (this.timeline.key === "") this.draw();
     const step = events.findLast((event) => event.step_id)?.step_id;
@@ -289,7 +301,7 @@ export class RunView {
         return;
       }
       document.addEventListener("pointerdown", away);
-      fill(list, snippets(this.run, this.input).map(([name, text]) => entry(name, text)), entry("Run id", this.id));
+      fill(list, snippets(this.run, this.content).map(([name, text]) => entry(name, text)), entry("Run id", this.id));
     });
     menu.addEventListener("keydown", (event) => event.key === "Escape" && (close(), menu.firstChild.focus()));
     menu.addEventListener("focusout", (event) => event.relatedTarget && !menu.contains(event.relatedTarget) && close());
@@ -308,7 +320,7 @@ export class RunView {
     const index = this.steps.findLastIndex((step) => step.status === "failed" && step.error_type !== "abandoned");
     const step = this.steps[index];
     const told = step?.error_data ?? this.error ?? run.metadata?.error;
-    const where = step ? `Failed in step ${index + 1}, ${step.model_handle}` : `Failed: ${reasonWord(run.stop_reason)}`;
+    const where = step ? `Failed in step ${numbers(this.steps)[index] ?? "0, the summary"}, ${step.model_handle}` : `Failed: ${reasonWord(run.stop_reason)}`;
     const panel = failure(where, step?.error_type ?? run.stop_reason, told?.message ?? (typeof told === "string" ? told : null), told?.detail);
     if (this.input) panel.lastChild.append(h("p", { class: "on", dir: "auto" }, "Input: ", line(this.input, 300)));
     fill(this.failed, panel);
@@ -327,7 +339,7 @@ export class RunView {
       ["Steps", count(run.summary?.step_count)],
       ["End", run.stop_reason ? reasonWord(run.stop_reason) : "–"],
       ["Mode", run.background ? "Background" : "Foreground"],
-      run.conversation_id ? ["Conversation", h("a", { href: `#/runs?conversation=${run.conversation_id}` }, h("code", {}, run.conversation_id))] : null,
+      run.conversation_id ? ["Conversation", h("a", { href: `#/agents/${run.agent_id}/conversations/${run.conversation_id}` }, h("code", {}, run.conversation_id))] : null,
       run.callback_url ? ["Callback", run.callback_sent_at ? `${run.callback_status_code ?? run.callback_error}` : "not told yet"] : null,
       ["Run", h("code", {}, run.id)],
     ];
