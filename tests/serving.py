@@ -100,15 +100,15 @@ class Server:
         until(self._answers, START_S, "the server's first answer")
         return self
 
-    def stop(self) -> int:
+    def stop(self, within_s: float = STOP_S) -> int:
         """SIGTERM; gives the exit code."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         try:
-            return self._process.wait(STOP_S)
+            return self._process.wait(within_s)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"SIGTERM was not enough within {STOP_S} s\n{self.log}") from None
+            raise AssertionError(f"SIGTERM was not enough within {within_s} s\n{self.log}") from None
 
     def terminate(self) -> None:
         """SIGTERM, without waiting."""

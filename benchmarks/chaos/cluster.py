@@ -28,6 +28,8 @@ Told = Callable[[Fault], Awaitable[None]]
 LINES_OF_INTEREST = 12
 STARTS_MAX = 20
 AROUND = timedelta(seconds=3)
+# The sum of a stop's limits while PostgreSQL is silent: to drain, to hand over, the queue, readers, requests, the store.
+STOP_S_MAX = 40.0
 
 
 class Cluster:
@@ -176,7 +178,7 @@ class Cluster:
     def _stop(self, number: int) -> None:
         """Tell a process to stop. One that does not do so within its time is killed, and that is a broken promise."""
         try:
-            self.servers[number].stop()
+            self.servers[number].stop(STOP_S_MAX)
         except AssertionError as error:
             self.troubles.append(f"process {number}: {str(error)[:200]}")
 
