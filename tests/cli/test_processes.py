@@ -16,6 +16,9 @@ from tests.cli.outcome import runstead
 from tests.cli.test_serve import refused
 from tests.serving import Server, until
 
+from runstead.cli import processes
+from runstead.settings import Settings
+
 pytestmark = pytest.mark.slow
 
 ANSWER_S = 2.0
@@ -122,3 +125,10 @@ def test_what_cannot_be_is_said_once_it_is_known(tmp_path: Path) -> None:
     assert (outcome.code, outcome.out) == (2, "")
     assert "127.0.0.1:9" in outcome.error
     assert "another one starts" not in outcome.error
+
+
+def test_a_slow_start_that_fails_is_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine may take longer over it than a server lives that is taken for sound."""
+    monkeypatch.setattr(processes, "SOUND_S", 0.0)
+    monkeypatch.setenv("RUNSTEAD_DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none")
+    assert 2 == processes.supervise(Settings(processes=2, port=0))

@@ -73,8 +73,8 @@ class _Family:
             if self._stop.is_set():
                 return code
             lived_s = (self._clock.monotonic_ns() - began_ns) / 1e9
-            if first and code == CANNOT and lived_s < SOUND_S:
-                # It said why. What keeps one from starting keeps all.
+            if first and code == CANNOT:
+                # It said why, however long that took it. What keeps one from starting keeps all.
                 self._stop.set()
                 return code
             first = False

@@ -131,7 +131,7 @@ class Engine:
     async def reconcile(self) -> int:
         """Claim runs that have work and no living owner, as many as there are places for. Gives how many were tried."""
         try:
-            # Else a process that slept, as a laptop does, would take its runs from itself and begin its answers anew.
+            # A process that slept, as a laptop does, keeps what nobody took meanwhile.
             if self._store_lost or self.owner.overslept:
                 await self._renew()
             if self._clock.monotonic_ns() < self._grace_until_ns:

@@ -105,7 +105,9 @@ class Owner:
             self._taken += 1
         hold = None
         try:
-            hold = None if self._stopping else await self._claim(run_id, force=False)
+            # What is held already is renewed, or lost: claimed again, its answer would begin anew.
+            if not self._stopping and run_id not in self._holds:
+                hold = await self._claim(run_id, force=False)
         finally:
             if hold is None:
                 await self._give_place_back()
