@@ -45,7 +45,7 @@ from runstead.store import (
     traces,
 )
 from runstead.store.blocks import holders
-from runstead.store.codec import from_us, pack, to_us, unpack
+from runstead.store.codec import built, from_us, pack, to_us, unpack
 from runstead.store.documents import extra
 from runstead.store.locks import hold, lane_lock
 from runstead.store.pages import Page, paged
@@ -481,9 +481,9 @@ def _agent(row: Row[Any]) -> Agent:
         created_at=from_us(int(row.created_at)),
         updated_at=from_us(int(row.updated_at)),
         context_window_tokens=document["context_window_tokens"],
-        settings=ModelSettings(**document.get("settings", {})),
+        settings=built(ModelSettings, document.get("settings", {})),
         tools=tuple(document.get("tools", ())),
-        tool_rules=tuple(ToolRule(**rule) for rule in document.get("tool_rules", ())),
+        tool_rules=tuple(built(ToolRule, rule) for rule in document.get("tool_rules", ())),
         tags=tuple(document.get("tags", ())),
         description=document.get("description"),
         embedding=document.get("embedding"),

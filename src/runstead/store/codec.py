@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast, overload
+from functools import cache
+from typing import Any, TypeVar, cast, overload
 
 import orjson
 
+T = TypeVar("T")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -43,3 +46,17 @@ def pack(document: Mapping[str, object]) -> str:
 def unpack(text: str) -> dict[str, Any]:
     """The document that `pack` made."""
     return cast("dict[str, Any]", orjson.loads(text))
+
+
+def built(kind: type[T], members: Mapping[str, Any], **more: object) -> T:
+    """An object of a dataclass from what a document holds of it, and `more`.
+
+    Members that the class does not have are left out: a newer release, which serves beside this one for a while, says more.
+    """
+    known = _names(kind)
+    return kind(**{name: value for name, value in members.items() if name in known}, **more)
+
+
+@cache
+def _names(kind: type[Any]) -> frozenset[str]:
+    return frozenset(field.name for field in fields(kind))

@@ -19,7 +19,7 @@ from runstead.domain.run import Run
 from runstead.errors import Busy
 from runstead.ids import AgentId, BlockId, ConversationId, MessageId, UserId
 from runstead.store import blocks, messages, runs
-from runstead.store.codec import from_us, maybe_from_us, pack, to_us, unpack
+from runstead.store.codec import built, from_us, maybe_from_us, pack, to_us, unpack
 from runstead.store.pages import Page, paged
 from runstead.store.schema import conversations as table
 
@@ -195,7 +195,7 @@ def _conversation(row: Row[Any]) -> Conversation:
         model=ConversationModel(
             document.get("model"),
             document.get("context_window_tokens"),
-            None if settings is None else ModelSettings(**settings),
+            None if settings is None else built(ModelSettings, settings),
             document.get("model_settings"),
         ),
         isolated=isolated,

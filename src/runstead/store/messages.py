@@ -27,7 +27,7 @@ from runstead.domain.message import (
 from runstead.domain.run import Run
 from runstead.errors import Busy, NotFound
 from runstead.ids import AgentId, MessageId, RunId, UserId
-from runstead.store.codec import from_us, maybe_from_us, pack, to_us, unpack
+from runstead.store.codec import built, from_us, maybe_from_us, pack, to_us, unpack
 from runstead.store.locks import hold, lane_lock
 from runstead.store.runs import find_run, head_of_lane
 from runstead.store.schema import messages as table
@@ -410,9 +410,9 @@ def _message(row: Sequence[Any]) -> Message:
         role=Role(role),
         created_at=from_us(int(created_at)),
         parts=tuple(_part_of(each) for each in document.get("parts", ())),
-        tool_calls=tuple(ToolCall(**call) for call in document.get("calls", ())),
+        tool_calls=tuple(built(ToolCall, call) for call in document.get("calls", ())),
         tool_return=_return_of(document.get("return")),
-        decisions=tuple(Decision(**each) for each in document.get("decisions", ())),
+        decisions=tuple(built(Decision, each) for each in document.get("decisions", ())),
         client_returns=tuple(
             found for each in document.get("client_returns", ()) if (found := _return_of(each))
         ),
@@ -435,7 +435,7 @@ def _message(row: Sequence[Any]) -> Message:
 
 def _part_of(document: dict[str, Any]) -> Part:
     fields = dict(document)
-    return _PARTS[fields.pop("is")](**fields)
+    return built(_PARTS[fields.pop("is")], fields)
 
 
 def _return_of(document: dict[str, Any] | None) -> ToolReturn | None:
@@ -443,4 +443,4 @@ def _return_of(document: dict[str, Any] | None) -> ToolReturn | None:
         return None
     fields = dict(document)
     stdout, stderr = fields.pop("stdout"), fields.pop("stderr")
-    return ToolReturn(**fields, stdout=tuple(stdout), stderr=tuple(stderr))
+    return built(ToolReturn, fields, stdout=tuple(stdout), stderr=tuple(stderr))

@@ -31,7 +31,7 @@ from runstead.domain.run import ACTIVE, Run, RunRequest, RunStatus, RunType, Sto
 from runstead.domain.step import Usage
 from runstead.domain.tool import ToolSpec
 from runstead.ids import AgentId, ConversationId, RunId, UserId
-from runstead.store.codec import from_us, maybe_from_us, pack, to_us, unpack
+from runstead.store.codec import built, from_us, maybe_from_us, pack, to_us, unpack
 from runstead.store.pages import Page, paged
 from runstead.store.schema import messages
 from runstead.store.schema import runs as table
@@ -400,11 +400,10 @@ def _request(text: str) -> RunRequest:
         return _DEFAULT_REQUEST
     document = unpack(text)
     if "client_tools" in document:
-        document["client_tools"] = tuple(ToolSpec(**tool) for tool in document["client_tools"])
+        document["client_tools"] = tuple(built(ToolSpec, tool) for tool in document["client_tools"])
     if document.get("include_types") is not None:
         document["include_types"] = tuple(document["include_types"])
-    # A newer release, which serves beside this one for a while, may say more.
-    return RunRequest(**{name: value for name, value in document.items() if name in RunRequest.__slots__})
+    return built(RunRequest, document)
 
 
 def run_of(row: Sequence[Any]) -> Run:

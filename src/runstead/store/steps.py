@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from runstead.domain.run import Run
 from runstead.domain.step import Step, StepStatus, ToolTime, Usage
 from runstead.ids import RunId, UserId
-from runstead.store.codec import from_us, pack, to_us, unpack
+from runstead.store.codec import built, from_us, pack, to_us, unpack
 from runstead.store.documents import member
 from runstead.store.pages import Page, paged
 from runstead.store.runs import find_run
@@ -198,8 +198,8 @@ def _step(row: Row[Any]) -> Step:
         stop_reason=values["stop_reason"],
         trace_id=values["trace_id"],
         feedback=values["feedback"],
-        tags=tuple(document.pop("tags", ())),
-        begun_calls=tuple(document.pop("begun_calls", ())),
-        tool_times=tuple(ToolTime(**each) for each in document.pop("tool_times", ())),
-        **document,
+        tags=tuple(document.get("tags", ())),
+        begun_calls=tuple(document.get("begun_calls", ())),
+        tool_times=tuple(built(ToolTime, each) for each in document.get("tool_times", ())),
+        **{name: document[name] for name in _DOCUMENT if name in document},
     )

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select,
 from runstead.domain.stored_tool import Requirement, StoredTool
 from runstead.errors import Invalid, NotFound
 from runstead.ids import ToolId, UserId
-from runstead.store.codec import from_us, pack, to_us, unpack
+from runstead.store.codec import built, from_us, pack, to_us, unpack
 from runstead.store.locks import hold
 from runstead.store.schema import tools as table
 
@@ -170,8 +170,8 @@ def _tool(row: Row[Any]) -> StoredTool:
         args_json_schema=None if arguments is None else unpack(arguments),
         tags=tuple(document.get("tags", ())),
         return_limit_chars=row.return_char_limit,
-        pip_requirements=tuple(Requirement(**each) for each in document.get("pip_requirements", ())),
-        npm_requirements=tuple(Requirement(**each) for each in document.get("npm_requirements", ())),
+        pip_requirements=tuple(built(Requirement, each) for each in document.get("pip_requirements", ())),
+        npm_requirements=tuple(built(Requirement, each) for each in document.get("npm_requirements", ())),
         default_requires_approval=row.default_requires_approval,
         parallel=row.enable_parallel_execution,
         metadata=document.get("metadata", {}),
