@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.world import world
 
 from runstead.domain.tokens import tokens_of
+from runstead.errors import ModelError, ModelErrorKind
 from runstead.llm.scripted import Cue, ScriptedGateway, says
 from runstead.llm.types import ModelRequest
 from runstead.loop.compaction import oldest
@@ -69,3 +70,39 @@ async def test_one_turn_that_fills_the_window_is_left_to_the_model(tmp_path: Pat
 def test_nothing_is_oldest_in_nothing() -> None:
     """An empty conversation has no turns to summarise."""
     assert [] == oldest([], 100)
+
+
+async def test_another_model_may_write_it_with_other_words(tmp_path: Path) -> None:
+    """The agent's settings say who summarises, how, and how long; where that model fails, the agent's own does it."""
+
+    def speak_or_fail(request: ModelRequest) -> list[Cue]:
+        if request.model == "openai/broken":
+            raise ModelError(ModelErrorKind.AUTHENTICATION, "no key")
+        return says("A summary." if request.system == "Tell it in rhymes." else LONG)
+
+    gateway = ScriptedGateway(speak_or_fail)
+    async with world(tmp_path, gateway) as w:
+        settings: dict[str, object] = {
+            "model": "openai/small",
+            "prompt": "Tell it in rhymes.",
+            "clip_chars": 9,
+        }
+        agent = await w.agent(compaction_settings=settings)
+        for number in range(4):
+            await w.say(agent, f"question {number}")
+
+        path = f"/v1/agents/{agent}"
+        first = (await w.client.post(f"{path}/summarize")).json()
+        assert ("A summary", "openai/small") == (first["summary"], gateway.requests[-1].model)
+        # A request's own settings: everything goes into the summary.
+        for number in range(4, 6):
+            await w.say(agent, f"question {number}")
+        every = {"prompt": "Tell it in rhymes.", "mode": "all", "model": "openai/broken"}
+        second = await w.client.post(f"{path}/summarize", json={"compaction_settings": every})
+        assert ("A summary.", 1) == (second.json()["summary"], second.json()["num_messages_after"] - 1)
+        assert "question 5" in gateway.requests[-1].messages[-1].text
+        steps = await w.get("/v1/steps/?tags=compaction")
+        own = (await w.get(path))["model"]
+        assert {"openai/small", own} == {step["model_handle"] for step in steps}
+        wrong = {"compaction_settings": {"sliding_window_percentage": 30}}
+        assert "sliding_window_percentage" in (await w.client.patch(path, json=wrong)).text

@@ -1,6 +1,6 @@
 """An agent: a model, a system prompt, memory blocks and tools. What the loop acts on is typed; the rest is kept as given.
 
-`extra` holds the fields of the API that Runstead keeps and answers but does not act on, so that a client reads back what it
+`extra` holds the fields of the API that Runstead keeps and answers as they came, so that a client reads back what it
 wrote. Nothing here decides anything.
 """
 

@@ -77,8 +77,8 @@ class RunRequest:
     """What the client asked for, kept with the run: another process must be able to go on from it.
 
     `include_types` None lets every message type through. `override_model` is a handle. `client_tools` are run by the client.
-    `compact`: nothing is asked; the history is summarised and the run is over. `traceparent` is the place in a trace that
-    the run belongs to, as W3C Trace Context writes it.
+    `compact`: nothing is asked; the history is summarised, with `compaction_settings` or the agent's own, and the run is
+    over. `traceparent` is the place in a trace that the run belongs to, as W3C Trace Context writes it.
     """
 
     max_steps: int = MAX_STEPS_DEFAULT
@@ -93,6 +93,7 @@ class RunRequest:
     client_tools: tuple[ToolSpec, ...] = ()
     include_compaction_messages: bool = False
     compact: bool = False
+    compaction_settings: Mapping[str, object] | None = None
     traceparent: str | None = None
 
 

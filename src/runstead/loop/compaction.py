@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from runstead.clock import Clock
+from runstead.domain.agent import ModelSettings
+from runstead.domain.compaction import CompactionSettings, compaction_settings
 from runstead.domain.message import Message, Role, TextPart
 from runstead.domain.run_machine import Advanced
 from runstead.domain.shown import conversation
@@ -16,16 +18,20 @@ from runstead.domain.step import Step, StepStatus
 from runstead.domain.tokens import tokens_of
 from runstead.domain.tool import ToolSpec
 from runstead.domain.transcript import compaction_notice
+from runstead.errors import ModelError
 from runstead.ids import Ids, MessageId, StepId
 from runstead.llm.types import Finish, Gateway, ModelRequest
-from runstead.llm.whole import whole_answer
+from runstead.llm.whole import SpokenAnswer, whole_answer
 from runstead.loop.context import fixed_tokens, request_of
 from runstead.loop.turn import Turn
+from runstead.telemetry.logs import log
 
 FULL_SHARE = 0.9
-KEEP_SHARE = 0.3
 SUMMARY_TOKENS_MAX = 1000
+# Where a summary may have so many characters, it may have so many tokens that they suffice for these.
+CHARS_A_TOKEN_MIN = 3
 TURN_CHARS_MAX = 4000
+_log = log("loop")
 _NEARLY_FULL = "context_window_nearly_full"
 _REQUESTED = "requested"
 
@@ -53,27 +59,37 @@ class Compactor:
         window = turn.agent.context_window_tokens
         fixed = fixed_tokens(turn.agent, turn.run, turn.blocks, tools, turn.directory)
         if fixed + turn.messages_tokens > window * FULL_SHARE:
-            await self._summarise(turn, fixed, int(window * KEEP_SHARE) - fixed, _NEARLY_FULL)
+            settings = compaction_settings(turn.agent, turn.run)
+            old = self._oldest(turn, 0 if settings.everything else int(window * settings.keep_share) - fixed)
+            await self._summarise(turn, settings, old, fixed, _NEARLY_FULL)
 
     async def compact(self, turn: Turn, tools: Sequence[ToolSpec]) -> None:
         """Commit a summary of the oldest turns because somebody asked for it. Raises as `make_room` does."""
         if any(message.run_id == turn.run.id for message in turn.messages):
             return  # an owner before this one did it
         fixed = fixed_tokens(turn.agent, turn.run, turn.blocks, tools, turn.directory)
-        room = int(turn.agent.context_window_tokens * KEEP_SHARE) - fixed
-        said = sum(map(tokens_of, conversation(turn.messages)))
-        await self._summarise(turn, fixed, min(room, int(said * KEEP_SHARE)), _REQUESTED)
+        settings = compaction_settings(turn.agent, turn.run)
+        said = conversation(turn.messages)
+        if settings.everything:
+            old = said if any(message.role is not Role.SUMMARY for message in said) else []
+        else:
+            room = int(turn.agent.context_window_tokens * settings.keep_share) - fixed
+            old = self._oldest(turn, min(room, int(sum(map(tokens_of, said)) * settings.keep_share)))
+        await self._summarise(turn, settings, old, fixed, _REQUESTED)
 
-    async def _summarise(self, turn: Turn, fixed: int, keep_tokens: int, trigger: str) -> None:
-        request = request_of(turn.agent, turn.run, turn.blocks, turn.messages, ())
-        old = oldest(request.messages, keep_tokens)
+    def _oldest(self, turn: Turn, keep_tokens: int) -> Sequence[Message]:
+        return oldest(request_of(turn.agent, turn.run, turn.blocks, turn.messages, ()).messages, keep_tokens)
+
+    async def _summarise(
+        self, turn: Turn, settings: CompactionSettings, old: Sequence[Message], fixed: int, trigger: str
+    ) -> None:
         if not old:
             return
-        question = self._question(turn, request, old, turn.agent.context_window_tokens)
         began, began_ns = self._clock.now(), self._clock.monotonic_ns()
-        answer = await turn.hold.work(whole_answer(self._gateway, question))
+        answer, question = await self._answer(turn, settings, old)
         model_ns = self._clock.monotonic_ns() - began_ns
-        summary = self._summary(turn, answer.text, old, fixed + turn.messages_tokens, trigger)
+        text = answer.text[: settings.summary_chars_max]
+        summary = self._summary(turn, text, old, fixed + turn.messages_tokens, trigger)
         step = replace(self._step(turn, answer.finish, question), created_at=began, model_ns=model_ns)
         events = turn.told([summary])
         if turn.run.request.include_compaction_messages:
@@ -86,9 +102,27 @@ class Compactor:
             leaves=tuple(message.id for message in old),
         )
 
+    async def _answer(
+        self, turn: Turn, settings: CompactionSettings, old: Sequence[Message]
+    ) -> tuple[SpokenAnswer, ModelRequest]:
+        """What the chosen model says, and what it was asked. Where that one fails, the agent's own is asked."""
+        if settings.model is not None:
+            question = self._question(turn, settings, old, settings.model)
+            try:
+                return await turn.hold.work(whole_answer(self._gateway, question)), question
+            except ModelError as error:
+                _log.warning("no summary by the model that was set", model=settings.model, error=error.detail)
+        question = self._question(turn, settings, old, None)
+        return await turn.hold.work(whole_answer(self._gateway, question)), question
+
     def _question(
-        self, turn: Turn, request: ModelRequest, old: Sequence[Message], window: int
+        self, turn: Turn, settings: CompactionSettings, old: Sequence[Message], handle: str | None
     ) -> ModelRequest:
+        request = request_of(turn.agent, turn.run, turn.blocks, turn.messages, ())
+        window = turn.agent.context_window_tokens
+        other = None if handle is None else self._gateway.model(handle)
+        if other is not None:
+            window = min(window, other.context_window_tokens)
         # Half the window for what is summarised, newest last: what does not fit is the oldest of the old.
         room = window * 2
         lines: list[str] = []
@@ -107,8 +141,13 @@ class Compactor:
             created_at=self._clock.now(),
             parts=(TextPart(text),),
         )
-        settings = replace(request.settings, max_tokens=SUMMARY_TOKENS_MAX, response_format=None)
-        return ModelRequest(request.model, _INSTRUCTION, [asked], (), settings, request.user_id)
+        asking = request.settings if handle is None else ModelSettings()
+        most = SUMMARY_TOKENS_MAX
+        if settings.summary_chars_max is not None:
+            most = max(1, min(settings.summary_chars_max // CHARS_A_TOKEN_MIN, window // 4))
+        asking = replace(asking, max_tokens=most, response_format=None)
+        instruction = settings.prompt or _INSTRUCTION
+        return ModelRequest(handle or request.model, instruction, [asked], (), asking, request.user_id)
 
     def _summary(self, turn: Turn, text: str, old: Sequence[Message], before: int, trigger: str) -> Message:
         run = turn.run

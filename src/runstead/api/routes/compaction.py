@@ -43,10 +43,10 @@ async def summarize_messages(
     caller: Caller,
     parts: Parts,
     _query: Annotated[SummarizeQuery, asked(SummarizeQuery)],
-    _body: Annotated[CompactRequest | None, Body()] = None,
+    body: Annotated[CompactRequest | None, Body()] = None,
 ) -> Response:
     """Let a summary stand for the oldest turns of an agent. It is a run: it waits its turn, it can be cancelled."""
-    return await compacted(parts, caller.user, Addressee(agent_id))
+    return await compacted(parts, caller.user, Addressee(agent_id), body)
 
 
 @router.post("/agents/{agent_id}/recompile")
@@ -90,15 +90,16 @@ async def retrieve_context(
     return Json(context_state(facts))
 
 
-async def compacted(parts: Services, user: User, to: Addressee) -> Response:
+async def compacted(parts: Services, user: User, to: Addressee, body: CompactRequest | None) -> Response:
     """Summarise a history's oldest turns and say what came of it. Raises the model's error where it could not."""
+    settings = None if body is None else body.compaction_settings
     before = await parts.db.read(messages.count_in_context, to.lane)
     new = NewRun(
         user,
         to.agent_id,
         RunType.COMPACTION,
         (),
-        RunRequest(compact=True, use_assistant_message=False),
+        RunRequest(compact=True, compaction_settings=settings, use_assistant_message=False),
         to.conversation_id,
     )
     run = await parts.admission.admit(new)

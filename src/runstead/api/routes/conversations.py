@@ -238,7 +238,7 @@ async def compact_conversation(
     """Let a summary stand for the oldest turns of a conversation. It is a run: it waits its turn, it can be cancelled."""
     agent_id = None if body is None else body.agent_id
     to, _ = await addressed(parts, caller.user.id, conversation_id, agent_id)
-    return await compacted(parts, caller.user, to)
+    return await compacted(parts, caller.user, to, body)
 
 
 @router.post("/conversations/{conversation_id}/recompile")

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from runstead.api.wire.blocks import CreateBlock, Tags
+from runstead.api.wire.compaction import CompactionDocument
 from runstead.api.wire.documents import Document, storable
 from runstead.api.wire.messages import MessageCreate, content_parts
 from runstead.api.wire.models import EmbeddingHandle, embedding_of
@@ -184,7 +185,7 @@ class _AgentFields(BaseModel):
     secrets: Variables | None = None
     tool_exec_environment_variables: Variables | None = None
     timezone: Annotated[str, Field(max_length=NAME_CHARS_MAX)] | None = None
-    compaction_settings: Document | None = None
+    compaction_settings: CompactionDocument | None = None
     enable_sleeptime: bool | None = None
     max_files_open: Count | None = None
     per_file_view_window_char_limit: Count | None = None

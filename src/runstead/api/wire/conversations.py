@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from runstead.api.wire.agent_requests import ModelSettingsGiven, Names, settings_of
-from runstead.api.wire.documents import Document
+from runstead.api.wire.compaction import CompactionDocument
 from runstead.api.wire.paging import Moment, PageQuery
 from runstead.domain.agent import Agent
 from runstead.domain.conversation import Conversation, ConversationModel
@@ -78,10 +78,10 @@ class UpdateConversation(BaseModel):
 
 
 class CompactRequest(BaseModel):
-    """Summarise the oldest turns. The settings are taken; the summary is made as every compaction makes it."""
+    """Summarise the oldest turns, with these settings or the agent's own."""
 
     agent_id: str | None = None
-    compaction_settings: Document | None = None
+    compaction_settings: CompactionDocument | None = None
 
 
 class RecompileQuery(BaseModel):
