@@ -109,3 +109,12 @@ def test_programs_are_allowed_by_a_list() -> None:
     assert from_environment({}).mcp_commands == ()
     with pytest.raises(Invalid, match="RUNSTEAD_MCP_STDIO_COMMANDS"):
         from_environment({"RUNSTEAD_MCP_STDIO_COMMANDS": "'unclosed"})
+
+
+def test_sites_are_named_as_browsers_name_them() -> None:
+    given = " https://App.example/ ,http://localhost:3000,*"
+    settings = from_environment({"RUNSTEAD_CORS_ORIGINS": given})
+    assert ("https://app.example", "http://localhost:3000", "*") == settings.origins
+    for wrong in ("app.example", "https://*.example", "https://app.example/page", "https://me@app.example"):
+        with pytest.raises(Invalid, match="RUNSTEAD_CORS_ORIGINS"):
+            from_environment({"RUNSTEAD_CORS_ORIGINS": wrong})

@@ -13,6 +13,8 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "server_password": "A password that every caller must show; it may do everything.",
         "body_bytes_max": "The largest body of a request.",
         "keepalive_s": "After so long without an event a stream is sent a `ping`.",
+        "cors_origins": "Sites whose pages may ask in a browser, commas between them; `*`: any"
+        " ([operating](operating.md#pages-of-other-sites)).",
     },
     "Database, processes": {
         "database_url": "A PostgreSQL in place of SQLite in the data folder ([PostgreSQL](postgres.md)).",

@@ -7,6 +7,7 @@ Secrets are wrapped so that no log line, error or `repr` can show them.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -30,6 +31,7 @@ CHOICES = {
 }
 _LETTA_CLIENT = {"RUNSTEAD_URL": "LETTA_BASE_URL", "RUNSTEAD_KEY": "LETTA_API_KEY"}
 PROCESSES_MAX = 256
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s,@*]+")
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 DEFAULT_URL = "http://127.0.0.1:8283"
 
@@ -125,6 +127,7 @@ class Settings:
     secrets_key: Secret | None = None
     search: SearchSettings | None = None
     fetch_private: bool = False
+    cors_origins: str = ""
     mcp_stdio_commands: str = ""
     mcp_allow_hosts: str = ""
     mcp_connect_timeout_s: float = 30.0
@@ -180,6 +183,17 @@ class Settings:
         return tuple(
             tuple(words) for each in self.mcp_stdio_commands.split(",") if (words := shlex.split(each))
         )
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The sites whose pages may ask in a browser, as a browser names them; `*`: those of any site."""
+        found = tuple(
+            each.strip().rstrip("/").lower() for each in self.cors_origins.split(",") if each.strip()
+        )
+        for each in found:
+            if each != "*" and not _ORIGIN.fullmatch(each):
+                raise ValueError(f"{each!r} is no site as https://app.example or http://localhost:3000 is")
+        return found
 
     @property
     def on_loopback(self) -> bool:
@@ -259,6 +273,10 @@ def _checked(settings: Settings) -> Settings:
         _ = settings.mcp_commands
     except ValueError as error:
         raise Invalid(f"RUNSTEAD_MCP_STDIO_COMMANDS is no list of command lines: {error}.") from None
+    try:
+        _ = settings.origins
+    except ValueError as error:
+        raise Invalid(f"RUNSTEAD_CORS_ORIGINS: {error}.") from None
     if not 1 <= settings.processes <= PROCESSES_MAX:
         raise Invalid(f"RUNSTEAD_PROCESSES must be between 1 and {PROCESSES_MAX}, not {settings.processes}.")
     if settings.processes > 1 and not settings.on_postgres:

@@ -44,6 +44,32 @@ async def test_open_server_is_not_driven_under_a_strange_name(api: Api) -> None:
         await api.json("GET", "/v1/agents/", headers={"host": host})
 
 
+async def test_open_server_is_not_driven_by_pages_of_other_sites(serving: Serving) -> None:
+    """A browser sends a plain POST of any page without asking; only the origin tells whose page it is."""
+    async with serving(cors_origins="https://App.example/, *") as api:
+        for origin in (
+            "https://evil.example",
+            "null",
+            "http://localhost.evil.example:8283",
+            "https://app.example:1",
+        ):
+            answer = await api.json("POST", "/v1/agents/", 403, headers={"origin": origin})
+            assert "RUNSTEAD_CORS_ORIGINS" in answer["detail"]
+        for origin in (
+            "https://app.example",
+            "http://localhost:3000",
+            "http://[::1]:5173",
+            "http://a.localhost",
+        ):
+            await api.json("GET", "/v1/agents/", headers={"origin": origin})
+
+
+async def test_with_a_key_the_page_s_site_does_not_matter(serving: Serving) -> None:
+    async with serving(server_password=Secret("pw")) as api:
+        headers = {"origin": "https://evil.example", "authorization": "Bearer pw"}
+        await api.json("GET", "/v1/agents/", headers=headers)
+
+
 async def test_who_speaks_an_older_http_names_no_host() -> None:
     check_host(None)
 

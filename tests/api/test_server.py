@@ -8,6 +8,7 @@ from tests.api.conftest import Api, Serving
 
 from runstead.api.auth import principal
 from runstead.api.router import answer_of
+from runstead.settings import Secret
 
 OPEN = {"/v1/health/", "/v1/ready/"}
 
@@ -34,6 +35,35 @@ async def test_who_only_works_tells_how_it_is_and_nothing_else(serving: Serving)
         assert metrics.status_code == 200
         for path in ("/v1/agents/", "/v1/runs/", "/openapi.json"):
             assert (await worker.client.get(path)).status_code == 404, path
+
+
+@pytest.mark.parametrize(
+    ("allowed", "origin", "told"),
+    [
+        ("", "https://app.example", None),
+        ("https://app.example", "https://app.example", "https://app.example"),
+        ("https://app.example", "https://other.example", None),
+        ("*", "https://other.example", "*"),
+    ],
+)
+async def test_browsers_are_told_whose_pages_may_ask(
+    serving: Serving, allowed: str, origin: str, told: str | None
+) -> None:
+    """Before a request with a key, and with its answer, an error's too."""
+    asks = {"origin": origin, "access-control-request-method": "PATCH"}
+    asks["access-control-request-headers"] = "authorization,x-stainless-lang"
+    async with serving(cors_origins=allowed, server_password=Secret("pw")) as api:
+        before = await api.client.options("/v1/agents/", headers=asks)
+        refused = await api.client.get("/v1/agents/", headers={"origin": origin})
+        lost = await api.client.get("/v1/nothing", headers={"origin": origin})
+
+    assert told == before.headers.get("access-control-allow-origin")
+    assert [(401, told), (404, told)] == [
+        (each.status_code, each.headers.get("access-control-allow-origin")) for each in (refused, lost)
+    ]
+    if told is not None:
+        assert (200, True) == (before.status_code, "PATCH" in before.headers["access-control-allow-methods"])
+        assert "x-stainless-lang" in before.headers["access-control-allow-headers"]
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated, Generic, TypeVar, cast
 
@@ -53,6 +54,7 @@ class Access:
         self._db = services.db
         self._clock = services.clock
         self._on_loopback = services.settings.on_loopback
+        self._origins = services.settings.origins
         password = services.settings.server_password
         self._password = None if password is None else keys.digest_of(password.reveal())
         self._users: dict[str, _Known[User]] = {}
@@ -91,6 +93,7 @@ class Access:
         if self._password is None and not await self._there_are_keys():
             if self._on_loopback:
                 check_host(headers.get("host"))
+                check_origin(headers.get("origin"), self._origins)
                 return _Holder(DEFAULT_USER, admin=True)
             raise Unauthenticated(
                 "This server has neither a key nor a password; make a key with `runstead keys create`."
@@ -148,12 +151,36 @@ def check_host(host: str | None) -> None:
     """
     if host is None:
         return
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-    if name.strip("[]").lower() not in LOOPBACK and not name.lower().endswith(".localhost"):
+    if not _is_here(host):
+        name = _name(host)
         raise Forbidden(
             f"This server is open to this machine only, but was asked as {name[:100]!r}. "
             "Ask it as localhost, or make a key with `runstead keys create`."
         )
+
+
+def check_origin(origin: str | None, allowed: Collection[str]) -> None:
+    """Raises `Forbidden` where a page of another site asks an open server.
+
+    A browser sends some requests without asking whether it may. Pages of this machine may, and those of named sites;
+    "any site" (`*`) names none.
+    """
+    if origin is None or origin.lower() in allowed or _is_here(origin.partition("://")[2]):
+        return
+    raise Forbidden(
+        f"A page of {origin[:100]!r} asks a server that has no key. Make one with `runstead keys create`, or name the site"
+        " in RUNSTEAD_CORS_ORIGINS."
+    )
+
+
+def _is_here(host: str) -> bool:
+    """Whether a host, maybe with a port, is a name of this machine that no other machine has."""
+    name = _name(host).strip("[]").lower()
+    return name in LOOPBACK or name.endswith(".localhost")
+
+
+def _name(host: str) -> str:
+    return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
 
 
 def _bound(known: dict[str, _Known[T]]) -> None:

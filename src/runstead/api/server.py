@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from runstead import __version__
 from runstead.api import not_offered
@@ -82,6 +84,9 @@ ROUTERS = (
     transcript.router,  # its /messages/{message_id} would take /messages/batches
 )
 
+# A browser may remember for so long that it may ask.
+PREFLIGHT_S = 600
+
 
 class Api(FastAPI):
     """The ASGI application."""
@@ -113,7 +118,21 @@ def create_api(services: Services) -> FastAPI:
         body_bytes_max=services.settings.body_bytes_max,
         stopping=lambda: services.lifecycle.stopping,
     )
+    if services.settings.origins:
+        _let_browsers_ask(app, services.settings.origins)
     for router in ROUTERS if serves else STATE_ROUTERS:
         # The routes themselves, not an inclusion of the router: that would match every request twice.
         app.router.routes.extend(router.routes)
     return app
+
+
+def _let_browsers_ask(app: FastAPI, origins: Sequence[str]) -> None:
+    """Pages of these sites may ask and read answers, errors too. A key is sent by the page, never by the browser."""
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(origins),
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=["retry-after"],
+        max_age=PREFLIGHT_S,
+    )
