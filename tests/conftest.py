@@ -61,11 +61,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if inner and collection_path.name in WHOLE and collection_path.is_dir() else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs a service of its own, or looks at the whole, is not in the inner loop."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What needs a service of its own, or looks at the whole, is not in the inner loop.
+
+    What runs a whole server in this process is in it where it is named (`scripts/test --fast tests/loop`).
+    """
+    named = config.args_source is pytest.Config.ArgsSource.ARGS
     for item in items:
         if (
             item.path.parent.name in WHOLE
+            or (not named and _runs_a_server(item))
             or SERVICES.intersection(getattr(item, "fixturenames", ()))
             or _on_a_service(item)
         ):
@@ -76,6 +81,12 @@ def pytest_collection_finish() -> None:
     """What was loaded stays: the collector need not look through it again and again."""
     gc.collect()
     gc.freeze()
+
+
+def _runs_a_server(item: pytest.Item) -> bool:
+    """Whether its file has the in-process server of `tests/world.py`; the tutorial, which shows the whole, is quick."""
+    world = getattr(getattr(item, "module", None), "world", None)
+    return item.path.parent.name != "fundamentals" and getattr(world, "__module__", "") == "tests.world"
 
 
 def _on_a_service(item: pytest.Item) -> bool:

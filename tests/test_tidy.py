@@ -100,6 +100,7 @@ def test_functions_are_short() -> None:
     hold(faults, f"Let the parent decide and the leaves compute; at most {FUNCTION_LINES_MAX} lines:")
 
 
+@pytest.mark.slow
 def test_every_module_says_what_it_is() -> None:
     """A module opens with a sentence at least, also a test's."""
     faults = [
@@ -169,6 +170,7 @@ def test_every_module_is_imported() -> None:
     hold(faults, "Nothing imports it; use it or remove it:")
 
 
+@pytest.mark.slow
 def test_public_names_are_unique() -> None:
     """A name means one thing: no public class stands in two files of the package, outside of wire formats."""
     homes: dict[str, list[str]] = {}

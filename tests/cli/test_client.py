@@ -33,7 +33,7 @@ def answering(status: int, body: bytes) -> Generator[ApiClient]:
             del format, args
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
             with ApiClient(ClientSettings(f"http://127.0.0.1:{server.server_port}")) as client:

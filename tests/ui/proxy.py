@@ -50,7 +50,7 @@ def under(prefix: str, port: int) -> Generator[str]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    thread = Thread(target=server.serve_forever, name="test-proxy", daemon=True)
+    thread = Thread(target=server.serve_forever, args=(0.02,), name="test-proxy", daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}{prefix}"

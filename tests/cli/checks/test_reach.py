@@ -26,6 +26,7 @@ def test_a_free_port() -> None:
     assert port(Settings(port=0)).state is State.OK
 
 
+@pytest.mark.slow
 def test_a_port_that_another_program_has() -> None:
     """Another one can be chosen."""
     with socket.socket() as taken:
