@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from tests.serving import Server
 from tests.story_model import StoryModel
 from tests.ui.browser import Look
@@ -54,3 +54,25 @@ def test_who_has_no_key_sees_nothing_but_the_question(model: StoryModel, folder:
         page.keyboard.press("Enter")
         expect(page.get_by_text("No agents yet")).to_be_visible()
         expect(page.locator(".side .line")).to_have_text("Live")
+
+
+def test_a_refusal_that_comes_late_does_not_ask_again(model: StoryModel, folder: Path, look: Look) -> None:
+    """Who says "Not now" has said it for all that was asked before."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    with (
+        Server(folder, model.url, RUNSTEAD_SERVER_PASSWORD=PASSWORD) as server,
+        look.at("about:blank") as page,
+    ):
+        page.route("**/v1/runs/feed", hold)
+        page.goto(server.url)
+        page.get_by_role("button", name="Not now").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        expect(page.locator(".side .line")).to_have_text("Connecting")
+        for each in held:
+            each.continue_()
+        expect(page.locator(".side .line")).to_have_text("Not allowed")
+        expect(page.get_by_role("dialog")).to_have_count(0)

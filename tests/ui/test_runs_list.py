@@ -101,6 +101,38 @@ def test_the_list_is_live(server: Server, model: StoryModel, look: Look, mark: s
             expect(page.get_by_text("No run fits")).to_be_visible()
 
 
+# Frames come when the test lets them.
+FRAMES_HELD = """() => {
+    const held = [];
+    window.requestAnimationFrame = (step) => held.push(step);
+    window.frame = () => held.splice(0).forEach((step) => step());
+}"""
+
+
+def test_a_key_does_not_wait_for_the_next_frame(
+    server: Server, model: StoryModel, look: Look, mark: str
+) -> None:
+    """A key that comes between a list's arrival and its drawing moves as if the rows stood there."""
+    with server.client() as client:
+        agent = client.agent(name=f"keys {mark}")
+        for text in ("below", "above"):
+            said(client, agent, f"{text} {mark}")
+        with look.at(f"{server.url}/#/runs?agent={agent}") as page:
+            expect(page.locator(".v-body .run-row")).to_have_count(2)
+            page.locator("h1").focus()
+            page.evaluate(FRAMES_HELD)
+            page.goto(f"{server.url}/#/runs?agent={agent}&time=1h")
+            expect(page.locator(".v-body .run-row")).to_have_count(0)
+            page.keyboard.press("j")
+            expect(page.get_by_role("link", name=f"above {mark}")).to_be_focused()
+            page.evaluate("frame()")
+            page.goto(f"{server.url}/#/runs?agent={agent}&text=below")
+            expect(page.locator(".v-body .run-row")).to_have_count(1)
+            expect(page.locator(".runs-list")).to_be_focused()
+            page.keyboard.press("j")
+            expect(page.get_by_role("link", name=f"below {mark}")).to_be_focused()
+
+
 def test_an_empty_server_says_what_to_do(model: StoryModel, folder: Path, look: Look) -> None:
     with Server(folder, model.url) as server, look.at(server.url) as page:
         expect(page.get_by_text("No runs yet")).to_be_visible()

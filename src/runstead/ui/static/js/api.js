@@ -6,6 +6,7 @@ const KEY = "runstead.key";
 const SLICE_MS = 10;
 const BASE = new URL(".", location.href.split("#")[0]);
 let asking = null;
+let gaveUp = -Infinity;
 let promptForKey = null;
 
 /** Who asks the reader for a key: given the server's words, it resolves to a key, or null where the reader gave up. */
@@ -33,12 +34,16 @@ export function forgetKey() {
   sessionStorage.removeItem(KEY);
 }
 
-async function newKey(refused, words) {
+async function newKey(refused, sent, words) {
   // Another request may have been refused for the same reason, and the reader asked already.
   if (sessionStorage.getItem(KEY) !== refused) return true;
+  if (sent < gaveUp) return false;
   asking ??= promptForKey(words).finally(() => (asking = null));
   const given = await asking;
-  if (given === null) return false;
+  if (given === null) {
+    gaveUp = performance.now();
+    return false;
+  }
   sessionStorage.setItem(KEY, given);
   dispatchEvent(new Event("runstead.key"));
   return true;
@@ -64,6 +69,7 @@ export async function request(method, path, { body, signal } = {}) {
     const headers = { accept: "application/json" };
     if (key !== null) headers.authorization = `Bearer ${key}`;
     if (body !== undefined) headers["content-type"] = "application/json";
+    const sent = performance.now();
     let answer;
     try {
       answer = await fetch(url(path), { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store" });
@@ -73,7 +79,7 @@ export async function request(method, path, { body, signal } = {}) {
     }
     if (answer.ok) return answer;
     const detail = await detailOf(answer);
-    if (answer.status === 401 && (await newKey(key, detail))) continue;
+    if (answer.status === 401 && (await newKey(key, sent, detail))) continue;
     throw new ApiError(answer.status, detail);
   }
 }

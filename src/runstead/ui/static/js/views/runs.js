@@ -180,14 +180,15 @@ export class RunsView {
     });
   }
 
-  /** Change the list; who stood on a run by keyboard stands on it afterwards, if it is still there. */
+  /** Change the list; who stood on a run by keyboard stands on it afterwards, or else on the list. */
   keepFocus(change) {
     const here = [...this.list.rows].find(([, el]) => el.contains(document.activeElement));
     const id = here && this.runs[here[0]]?.id;
     change();
     if (!id) return;
     this.list.draw();
-    this.rows.get(id)?.link.focus({ preventScroll: true });
+    const link = this.rows.get(id)?.link;
+    (link?.isConnected ? link : this.list.el).focus({ preventScroll: true });
   }
 
   async more(last) {
@@ -318,6 +319,8 @@ export class RunsView {
     const links = () => [...this.list.rows.entries()].sort(([a], [b]) => a - b);
     const step = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1 }[event.key];
     if (!step || event.target.closest("input, select, textarea, .chips") || event.ctrlKey || event.metaKey || event.altKey) return;
+    // Rows of a list that has just changed wait for the next frame; a key does not.
+    this.list.draw();
     const here = links().find(([, el]) => el.contains(document.activeElement));
     const next = here ? here[0] + step : links()[0]?.[0];
     if (next === undefined || next < 0 || next >= this.runs.length) return;
