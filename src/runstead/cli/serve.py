@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from argparse import Namespace
 from importlib import import_module
 from typing import cast
@@ -29,4 +30,6 @@ def run(given: Namespace) -> int:
     # Who only watches others loads nothing of a server.
     if settings.processes > 1:
         return cast("int", import_module("runstead.cli.processes").supervise(settings))
+    # What is loaded now is for good: the collector need not look through it again and again (`app` lets it begin).
+    gc.disable()
     return cast("int", import_module("runstead.cli.server").serve_alone(settings))
