@@ -14,11 +14,11 @@ from runstead import retention
 from runstead.clock import ManualClock
 from runstead.domain.run import RunStatus
 from runstead.engine import engine
-from runstead.ids import RunId
+from runstead.ids import DEFAULT_USER, RunId
 from runstead.llm.scripted import ScriptedGateway, says
-from runstead.retention import ROWS_PER_COMMIT_MAX, Retention
+from runstead.retention import DELETIONS_KEEP, ROWS_PER_COMMIT_MAX, Retention
 from runstead.settings import Settings
-from runstead.store import events
+from runstead.store import deletions, events
 
 KEPT_S = 3600.0
 SETTINGS = Settings(drain_s=0.0, reconcile_s=0.05, events_keep_s=KEPT_S)
@@ -151,3 +151,19 @@ def test_batches_are_bounded_in_rows() -> None:
         assert len(batch) == 1 or sum(rows[run_id] for run_id in batch) <= ROWS_PER_COMMIT_MAX
     assert all(one[-1] != two[0] for one, two in pairwise(batches))
     assert [] == list(retention._batches({}))
+
+
+async def test_deletions_are_forgotten_after_a_day(tmp_path: Path) -> None:
+    """Only then: who comes back after a night finds what went meanwhile."""
+    clock = ManualClock()
+    async with world(tmp_path, Held().gateway, settings=SETTINGS, clock=clock) as w:
+        (run_id,) = await ended(w, 1)
+        db = w.server.services.db
+        start = clock.now()
+        await w.client.delete(f"/v1/runs/{run_id}")
+        clock.advance(DELETIONS_KEEP.total_seconds())
+        assert 0 == (await w.server.retention.sweep()).deletions
+        assert {run_id} == await db.read(deletions.deleted_since, DEFAULT_USER, start)
+        clock.advance(1)
+        assert 1 == (await w.server.retention.sweep()).deletions
+        assert set() == await db.read(deletions.deleted_since, DEFAULT_USER, start)

@@ -1,4 +1,4 @@
-"""What is kept how long: events of finished runs, traces, idempotency keys, done callbacks. Swept in bounded batches.
+"""What is kept how long: events of finished runs, traces, idempotency keys, callbacks, deletions. Swept in bounded batches.
 
 Messages, steps and runs stay: only who made them deletes them. Events of a run that is not over are never touched.
 
@@ -19,7 +19,7 @@ from runstead.clock import Clock
 from runstead.events.log import EventLog
 from runstead.ids import RunId
 from runstead.settings import Settings
-from runstead.store import events, idempotency, outbox, traces
+from runstead.store import deletions, events, idempotency, outbox, traces
 from runstead.store.codec import to_us
 from runstead.store.database import Database
 from runstead.store.events import Ended
@@ -34,6 +34,7 @@ ROWS_PER_COMMIT_MAX = 2000
 # A trace may be two megabytes: few of them are a commit's worth.
 TRACES_PER_COMMIT_MAX = 100
 KEYS_KEEP = timedelta(days=7)
+DELETIONS_KEEP = timedelta(days=1)
 DONE_KEEP = timedelta(days=1)
 # Owners pack what they end within a second; what they could not is left to the sweep after so long.
 FOLD_AFTER = timedelta(seconds=30)
@@ -52,6 +53,7 @@ class Swept:
     keys: int = 0
     callbacks: int = 0
     traces: int = 0
+    deletions: int = 0
     unfinished: bool = False
 
 
@@ -105,6 +107,10 @@ class Retention:
             count := await self._db.write(traces.forget_before, now - self._kept, TRACES_PER_COMMIT_MAX)
         ):
             swept.traces += count
+        while not self._late() and (
+            count := await self._db.write(deletions.forget_before, now - DELETIONS_KEEP, ROWS_PER_COMMIT_MAX)
+        ):
+            swept.deletions += count
         swept.unfinished = self._late()
         self._note(swept)
         return swept
@@ -149,6 +155,7 @@ class Retention:
             ("keys", swept.keys),
             ("callbacks", swept.callbacks),
             ("traces", swept.traces),
+            ("deletions", swept.deletions),
         ):
             self._meter.add(f"runstead_swept_{name}_total", count)
 

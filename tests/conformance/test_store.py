@@ -19,8 +19,8 @@ from runstead.domain.run import Run, StopReason
 from runstead.domain.run_machine import Change, Finished, transition
 from runstead.domain.step import Step
 from runstead.errors import Busy, Conflict, NotFound, StaleEpoch, Unavailable
-from runstead.ids import DEFAULT_USER, MessageId, OrganizationId, RunId, StepId
-from runstead.store import actors, agents, blocks, idempotency, messages, outbox, runs, steps
+from runstead.ids import DEFAULT_USER, MessageId, OrganizationId, RunId, StepId, UserId
+from runstead.store import actors, agents, blocks, deletions, idempotency, messages, outbox, runs, steps
 from runstead.store import commit as commits
 from runstead.store import events as rows
 from runstead.store.events import EventRow
@@ -155,7 +155,7 @@ async def test_one_key_makes_one_run(two: Stores) -> None:
     with pytest.raises(Conflict):
         await two.admit(key="k", body=b"other")
     await ended(two, made[0])
-    await two.a.write(commits.delete_run, made[0])
+    await two.a.write(commits.delete_run, made[0], NOW)
     again = await two.admit(1, key="k", body=b"other")
     assert again.id != made[0].id
     remembered = await two.a.read(idempotency.recall, DEFAULT_USER, "key:k")
@@ -321,8 +321,24 @@ async def test_folding_at_once_keeps_every_event(two: Stores) -> None:
     assert [] == await two.b.read(rows.unpacked, [run.id])
     ((first, body),) = await two.a.read(rows.read, run.id, 0)
     assert (1, 20) == (first, len(body.split(b"\n")))
-    await asyncio.gather(two.a.write(commits.delete_run, claim.run), two.b.write(rows.fold, [run.id]))
+    await asyncio.gather(two.a.write(commits.delete_run, claim.run, NOW), two.b.write(rows.fold, [run.id]))
     assert [] == await two.b.read(rows.read, run.id, 0)
+
+
+async def test_a_deletion_is_remembered_for_a_while(two: Stores) -> None:
+    """Another process finds it by its time, once, and only its actor's; what is old is forgotten in batches."""
+    made = [await two.admit(n) for n in (1, 2, 3)]
+    for hours, run in enumerate(made):
+        await ended(two, run)
+        for store in two.both:
+            await store.write(commits.delete_run, run, NOW + timedelta(hours=hours))
+    late = NOW + timedelta(hours=1)
+    assert {made[1].id, made[2].id} == await two.b.read(deletions.deleted_since, DEFAULT_USER, late)
+    assert set() == await two.b.read(deletions.deleted_since, UserId("user-2"), NOW)
+    assert 1 == await two.a.write(deletions.forget_before, late + timedelta(seconds=1), 1)
+    assert {made[1].id, made[2].id} == await two.b.read(deletions.deleted_since, DEFAULT_USER, NOW)
+    assert 1 == await two.a.write(deletions.forget_before, late + timedelta(seconds=1), 5)
+    assert {made[2].id} == await two.b.read(deletions.deleted_since, DEFAULT_USER, NOW)
 
 
 async def test_a_delivery_is_tried_by_one(two: Stores) -> None:

@@ -194,7 +194,7 @@ async def test_runs_as_lists_show_them(two: Stores) -> None:
     assert (two_[1].model, two_[1].input, two_[1].place) == (agent().model, None, LinePlace(made[0].id, 1))
     assert (three[1].agent_name, three[1].model) == (None, None)
     touched = await two.b.read(runs.touched_runs, DEFAULT_USER, later)
-    assert {(run_id, active) for run_id, _, _, active in touched} == {
+    assert {(run_id, active) for run_id, _, active in touched} == {
         (made[0].id, True),
         (made[1].id, True),
         (made[2].id, False),

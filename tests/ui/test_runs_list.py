@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
-from tests.serving import Server, story
+from playwright.sync_api import APIResponse, Page, Route, expect
+from tests.serving import Server, story, until
 from tests.story_model import StoryModel
 from tests.ui.browser import PHONE, Look
 from tests.ui.seeds import ASK_TOO_MUCH, begun, multiply, said, sow
@@ -99,6 +99,37 @@ def test_the_list_is_live(server: Server, model: StoryModel, look: Look, mark: s
             expect(row).to_have_count(1)
             client.ask("DELETE", f"/v1/runs/{second}")
             expect(page.get_by_text("No run fits")).to_be_visible()
+
+
+LISTED = re.compile(r"/v1/runs/\?")
+
+
+def test_a_list_that_comes_late_brings_nothing_back(
+    server: Server, model: StoryModel, look: Look, mark: str
+) -> None:
+    """What was deleted while a list was on its way is not in it, and what was made is."""
+    with server.client() as client:
+        agent = client.agent(name=f"late {mark}")
+        first = said(client, agent, f"first {mark}")
+        with look.at(f"{server.url}/#/agents") as page:
+            expect(page.locator(".side .line")).to_have_text("Live")
+            answers: list[tuple[Route, APIResponse]] = []
+
+            def hold(route: Route) -> None:
+                answers.append((route, route.fetch()))
+
+            page.route(LISTED, hold)
+            page.goto(f"{server.url}/#/runs?agent={agent}")
+            expect(page.get_by_role("link", name="All 1")).to_be_visible()
+            until(lambda: bool(page.evaluate("1") and answers), what="the list's answer")
+            client.ask("DELETE", f"/v1/runs/{first}")
+            for text in ("second", "third"):
+                said(client, agent, f"{text} {mark}")
+            # Who was told of the new ones was told of the deletion, too.
+            expect(page.get_by_role("link", name="All 2")).to_be_visible()
+            for route, answer in answers:
+                route.fulfill(response=answer)
+            expect(page.locator(".v-body .row-link")).to_have_text([f"third {mark}", f"second {mark}"])
 
 
 # Frames come when the test lets them.

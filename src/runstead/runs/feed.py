@@ -1,7 +1,7 @@
 """What happens to an actor's runs as a whole: which were made, changed, ended or deleted. What they say is the log's.
 
 All readers of an actor share one look at the store, taken by whichever of them is waiting, so nothing runs while nobody
-reads, and several processes need no word with one another. A look costs two index reads and takes at most a twentieth of
+reads, and several processes need no word with one another. A look costs three index reads and takes at most a twentieth of
 the time. Changes are counted in this process alone: a reader that comes back lists the runs again.
 """
 
@@ -11,14 +11,15 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
 
 from runstead.clock import Clock
 from runstead.domain.run import Run
 from runstead.errors import Gone
 from runstead.ids import RunId, UserId
-from runstead.store import runs, summaries
-from runstead.store.codec import to_us
+from runstead.store import deletions, runs, summaries
 from runstead.store.database import Database
 from runstead.store.summaries import RunSummary
 
@@ -43,7 +44,6 @@ class RunChange:
 class _Seen:
     """What was known of a run at the last look."""
 
-    created_us: int
     updated_us: int
     active: bool
 
@@ -60,6 +60,8 @@ class RunFeed:
         self._looks = 0
         self._next_ns = 0
         self._seen: dict[RunId, _Seen] | None = None
+        self._gone: set[RunId] = set()
+        self._looked_at = clock.now()
         self._changes: deque[tuple[int, RunChange]] = deque(maxlen=CHANGES_KEPT_MAX)
         self._number = 0
         self.readers = 0
@@ -99,22 +101,20 @@ class RunFeed:
             self._looks += 1
 
     async def _compare(self) -> None:
-        since = self._clock.now() - OVERLAP
-        rows = await self._db.read(runs.touched_runs, self._user_id, since)
-        now = {run_id: _Seen(created, updated, active) for run_id, created, updated, active in rows}
-        before, self._seen = self._seen, now
-        if before is None:
-            return
-        since_us = to_us(since)
-        changed = [run_id for run_id, seen in now.items() if before.get(run_id) != seen]
-        # What was there and is not: it ended, or it was deleted. A run that only grew too old to be looked at did neither.
-        changed += [
-            run_id
-            for run_id, seen in before.items()
-            if run_id not in now and (seen.active or seen.created_us >= since_us)
-        ]
-        if changed:
-            self._append(changed, await self._db.read(summaries.load_summed, self._user_id, changed))
+        looked_at = self._clock.now()
+        # Nobody may have looked for long: what was made and ended meanwhile counts, too.
+        since = min(self._looked_at, looked_at) - OVERLAP
+        rows, gone = await self._db.read(_touched, self._user_id, since)
+        now = {run_id: _Seen(updated, active) for run_id, updated, active in rows}
+        before, known = self._seen, self._gone
+        if before is not None:
+            changed = [run_id for run_id, seen in now.items() if before.get(run_id) != seen]
+            # What went on and is not among them has ended. What had ended only grew too old to be looked at.
+            changed += [run_id for run_id, seen in before.items() if run_id not in now and seen.active]
+            changed = [*dict.fromkeys((*changed, *sorted(gone - known)))]
+            if changed:
+                self._append(changed, await self._db.read(summaries.load_summed, self._user_id, changed))
+        self._seen, self._gone, self._looked_at = now, gone, looked_at
 
     def _append(self, run_ids: Sequence[RunId], found: Sequence[tuple[Run, RunSummary]]) -> None:
         by_id = {run.id: (run, summary) for run, summary in found}
@@ -122,6 +122,12 @@ class RunFeed:
             run, summary = by_id.get(run_id, (None, RunSummary()))
             self._number += 1
             self._changes.append((self._number, RunChange(run_id, run, summary)))
+
+
+def _touched(
+    conn: Connection, user_id: UserId, since: datetime
+) -> tuple[list[tuple[RunId, int, bool]], set[RunId]]:
+    return runs.touched_runs(conn, user_id, since), deletions.deleted_since(conn, user_id, since)
 
 
 class RunFeeds:

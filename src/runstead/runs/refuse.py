@@ -40,7 +40,7 @@ def refuse(conn: Connection, asking: Run, reason: str, now: datetime, ids: Ids) 
 def delete_asking(conn: Connection, run: Run, now: datetime, ids: Ids) -> None:
     """Delete a run that is over; what it asks is denied."""
     refuse(conn, run, DELETED_REASON, now, ids)
-    commits.delete_run(conn, run)
+    commits.delete_run(conn, run, now)
 
 
 def close_conversation(

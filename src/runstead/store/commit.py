@@ -19,6 +19,7 @@ from runstead.store import (
     agents,
     blocks,
     conversations,
+    deletions,
     events,
     idempotency,
     messages,
@@ -170,9 +171,10 @@ def reserve(conn: Connection, run_id: RunId, epoch: int, reserved_seq: int, hot_
     return conn.execute(_RESERVE, {**fence, **written}).rowcount == 1
 
 
-def delete_run(conn: Connection, run: Run) -> None:
+def delete_run(conn: Connection, run: Run, now: datetime) -> None:
     """Delete a finished run and its events. Its messages stay in the agent's history, its steps stay without it."""
-    runs.delete_run(conn, run.user_id, run.id)
+    if runs.delete_run(conn, run.user_id, run.id):
+        deletions.note(conn, run, now)
     events.delete_events(conn, [run.id])
     steps.orphan_steps(conn, run.id)
     traces.forget_run(conn, run.id)

@@ -25,7 +25,7 @@ from runstead.store.distance import add_pgvector
 from runstead.store.locks import hold
 from runstead.store.schema import metadata
 
-HEAD = "0010"
+HEAD = "0011"
 # The oldest version whose program can use tables of HEAD. Raise it when a step does more than add.
 OLDEST_READABLE = "0003"  # before it, secrets stood in the agents' documents as they were
 VERSION_TABLE = "alembic_version"

@@ -157,21 +157,18 @@ def count_runs(conn: Connection, user_id: UserId, where: RunFilter) -> dict[RunS
     return {RunStatus(status): int(count) for status, count in map(tuple[Any, ...], rows)}
 
 
-def touched_runs(conn: Connection, user_id: UserId, since: datetime) -> list[tuple[RunId, int, int, bool]]:
-    """The runs of an actor that are not over or newer than `since`: id, microseconds of birth and change, whether active.
+def touched_runs(conn: Connection, user_id: UserId, since: datetime) -> list[tuple[RunId, int, bool]]:
+    """The runs of an actor that are not over or newer than `since`: id, microseconds of the last change, whether active.
 
     Both halves are read by an index, so that it may be asked often.
     """
-    columns = (table.c.id, table.c.created_at, table.c.updated_at, table.c.status)
+    columns = (table.c.id, table.c.updated_at, table.c.status)
     mine = table.c.user_id == user_id
     # Active runs are few, an actor's runs are many: a database that has no statistics must not begin with the actor's.
     also_mine = func.coalesce(table.c.user_id, "") == user_id
     found = [*conn.execute(select(*columns).where(also_mine, ACTIVE_ONLY))]
     found += conn.execute(select(*columns).where(mine, table.c.created_at >= to_us(since)))
-    return [
-        (RunId(run_id), int(created), int(updated), not RunStatus(status).final)
-        for run_id, created, updated, status in found
-    ]
+    return [(RunId(run_id), int(updated), not RunStatus(status).final) for run_id, updated, status in found]
 
 
 def active_of_agent(conn: Connection, user_id: UserId, agent_id: AgentId) -> list[Run]:
@@ -307,9 +304,9 @@ def record_callback(
     )
 
 
-def delete_run(conn: Connection, user_id: UserId, run_id: str) -> None:
-    """Delete a run's row."""
-    conn.execute(delete(table).where(table.c.user_id == user_id, table.c.id == run_id))
+def delete_run(conn: Connection, user_id: UserId, run_id: str) -> bool:
+    """Delete a run's row. False where there is none."""
+    return conn.execute(delete(table).where(table.c.user_id == user_id, table.c.id == run_id)).rowcount == 1
 
 
 def run_row(run: Run) -> dict[str, object]:

@@ -461,6 +461,17 @@ events = Table(
     Column("body", LargeBinary, nullable=False),
 )
 
+# Runs that are gone, for who looks at changes only; forgotten after a while.
+deleted_runs = Table(
+    "deleted_runs",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("deleted_at", BigInteger, nullable=False),
+    Index("deleted_runs_by_user", "user_id", "deleted_at"),
+    Index("deleted_runs_by_age", "deleted_at"),
+)
+
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,

@@ -150,6 +150,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("runstead_swept_keys_total", _C, "Idempotency keys that this process forgot."),
     Metric("runstead_swept_callbacks_total", _C, "Done callbacks that this process forgot."),
     Metric("runstead_swept_traces_total", _C, "Traces of what went to models that this process forgot."),
+    Metric("runstead_swept_deletions_total", _C, "Deletions of runs that this process forgot."),
 )
 _KNOWN = {metric.name: metric for metric in METRICS}
 # Gauges that are moved up and down where things begin and end; the others are read when they are asked for.

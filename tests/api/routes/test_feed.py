@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import create_engine, event
 from tests.world import WAIT_S, World, wait_until, world
 
-from runstead.clock import SystemClock
+from runstead.clock import ManualClock, SystemClock
 from runstead.ids import DEFAULT_ORGANIZATION, DEFAULT_USER
 from runstead.llm.scripted import ScriptedGateway, says
 from runstead.runs.feed import CHANGES_KEPT_MAX, RunFeed
@@ -124,6 +124,27 @@ async def test_a_feed_tells_of_births_ends_and_deletions(tmp_path: Path) -> None
             assert await feed.next(after, 0.0) == (after, ())
         finally:
             feeds.leave(DEFAULT_USER)
+
+
+async def test_a_feed_tells_also_of_what_is_old(tmp_path: Path) -> None:
+    """A run that ended long ago and is deleted; one that was made and ended while nobody looked."""
+    clock = ManualClock()
+    async with world(tmp_path, ScriptedGateway([says("well said")] * 2), clock=clock) as w:
+        feed = RunFeed(w.server.services.db, clock, DEFAULT_USER, every_s=0.0)
+        agent = await w.agent()
+        after = await feed.begin()
+        run_id = await w.begin(agent, "hello")
+        await w.ended(run_id)
+        clock.advance(3600)
+        after, changes = await feed.next(after, WAIT_S)
+        assert [(each.run_id, each.run and each.run.status.value) for each in changes] == [
+            (run_id, "completed")
+        ]
+        assert await feed.begin() == after
+        await w.client.delete(f"/v1/runs/{run_id}")
+        after, changes = await feed.next(after, WAIT_S)
+        assert [(each.run_id, each.run) for each in changes] == [(run_id, None)]
+        assert await feed.begin() == after
 
 
 async def test_readers_of_one_actor_share_a_look(tmp_path: Path) -> None:

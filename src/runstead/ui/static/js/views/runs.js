@@ -85,6 +85,7 @@ export class RunsView {
     this.params = params;
     this.runs = [];
     this.rows = new Map();
+    this.hearing = new Set();
     this.epoch = 0;
     this.chips = h("div", { class: "chips", role: "group", "aria-label": "Runs by status" });
     this.list = new VirtualList({
@@ -155,11 +156,23 @@ export class RunsView {
   async load({ again = false } = {}) {
     const epoch = (this.epoch += 1);
     try {
-      const found = await get(`v1/runs/?${query({ ...filters(this.params), limit: FIRST, include: "runstead.summary" })}`);
+      const { found, heard } = await this.ask({ limit: FIRST });
       if (epoch !== this.epoch) return;
       this.replace(found, again);
+      for (const event of heard) this.change(event);
     } catch (error) {
       if (epoch === this.epoch && this.runs.length === 0) this.nothing(h("p", {}, error.message));
+    }
+  }
+
+  /** List runs. `heard`: what was told meanwhile, which the answer may be older than. */
+  async ask(page) {
+    const heard = [];
+    this.hearing.add(heard);
+    try {
+      return { found: await get(`v1/runs/?${query({ ...filters(this.params), include: "runstead.summary", ...page })}`), heard };
+    } finally {
+      this.hearing.delete(heard);
     }
   }
 
@@ -196,12 +209,12 @@ export class RunsView {
     this.loading = true;
     const epoch = this.epoch;
     try {
-      const page = query({ ...filters(this.params), limit: PAGE, include: "runstead.summary", after: this.runs.at(-1).id });
-      const found = await get(`v1/runs/?${page}`);
+      const { found, heard } = await this.ask({ limit: PAGE, after: this.runs.at(-1).id });
       if (epoch !== this.epoch) return;
       this.whole = found.length < PAGE;
       this.runs.push(...found);
       this.sized();
+      for (const event of heard) this.change(event);
     } catch {
       this.whole = false;
     } finally {
@@ -278,6 +291,12 @@ export class RunsView {
       return;
     }
     this.countSoon();
+    for (const heard of this.hearing) heard.push(event);
+    this.change(event);
+  }
+
+  /** One run is new, different or gone. Told twice, it is the same. */
+  change(event) {
     const at = this.runs.findIndex((run) => run.id === event.run_id);
     const stays = event.message_type === "run_changed" && holds(this.params, event.run);
     if (at >= 0 && stays) {
