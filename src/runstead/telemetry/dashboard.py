@@ -31,7 +31,8 @@ ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     (
         "Retention",
-        ("swept_runs_total", "swept_rows_total", "swept_keys_total", "swept_callbacks_total", "swept_traces_total"),
+        ("swept_runs_total", "swept_rows_total", "swept_keys_total", "swept_callbacks_total", "swept_traces_total",
+         "swept_deletions_total"),
     ),
 )  # fmt: skip
 PREFIX = "runstead_"
