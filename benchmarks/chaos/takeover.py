@@ -22,6 +22,8 @@ from runstead.store.postgres import PostgresDatabase
 from runstead.store.sqlite import SqliteDatabase
 
 LOOK_EVERY_S = 0.02
+# A process that has just started, on a busy machine, has nothing to lose yet; at the end nobody starts anything any more.
+AIM_S = 5.0
 _OWNED = text(
     "SELECT id, epoch, lease_until FROM runs WHERE status IN ('created', 'running') AND owner LIKE :pid"
 )
@@ -63,14 +65,18 @@ class Watch:
         self._orphans: dict[str, _Orphan] = {}
 
     async def before(self, fault: Fault) -> None:
-        """A fault comes now: note whose runs it hits."""
+        """A fault comes now: note whose runs it hits. One at a process that has none waits for some, but not for long."""
         for orphan in self._orphans.values():
             orphan.disturbed = True
         if not fault.on_process or fault.kind is FaultKind.TERM:
             return
         pid = self._cluster.servers[fault.process].pid
+        until = time.monotonic() + AIM_S
         try:
             owned = await self._db.read(_owned_by, pid)
+            while not owned and time.monotonic() < until:
+                await asyncio.sleep(LOOK_EVERY_S)
+                owned = await self._db.read(_owned_by, pid)
         except Unavailable:
             return
         now = time.monotonic()
