@@ -163,7 +163,7 @@ async def test_deletions_are_forgotten_after_a_day(tmp_path: Path) -> None:
         await w.client.delete(f"/v1/runs/{run_id}")
         clock.advance(DELETIONS_KEEP.total_seconds())
         assert 0 == (await w.server.retention.sweep()).deletions
-        assert {run_id} == await db.read(deletions.deleted_since, DEFAULT_USER, start)
+        assert [run_id] == await db.read(deletions.deleted_since, DEFAULT_USER, start)
         clock.advance(1)
         assert 1 == (await w.server.retention.sweep()).deletions
-        assert set() == await db.read(deletions.deleted_since, DEFAULT_USER, start)
+        assert [] == await db.read(deletions.deleted_since, DEFAULT_USER, start)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import gc
 import os
 import signal
 import socket
@@ -434,12 +433,6 @@ class _Http(uvicorn.Server):
         yield
 
 
-def _settle() -> None:
-    """Take what was made until now out of the collector's sight: it stays, and a look through it takes 50 ms."""
-    gc.freeze()
-    gc.enable()
-
-
 async def _serve(settings: Settings, listening: socket.socket, on_ready: OnReady | None) -> int:
     server = build(settings)
     if not settings.on_loopback and settings.server_password is None:
@@ -476,7 +469,6 @@ async def _serve(settings: Settings, listening: socket.socket, on_ready: OnReady
         async with working(server):
             while not (http.started or serving.done()):  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.001)
-            _settle()
             announcing = [group.create_task(server.services.workshop.sandbox.announce())]
             if on_ready is not None:
                 announcing.append(group.create_task(on_ready(server)))

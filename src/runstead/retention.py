@@ -10,10 +10,12 @@ what became due since, not what there is. A process's first pass walks them all.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+
+from sqlalchemy import Connection
 
 from runstead.clock import Clock
 from runstead.events.log import EventLog
@@ -40,6 +42,9 @@ DONE_KEEP = timedelta(days=1)
 FOLD_AFTER = timedelta(seconds=30)
 # Ends are written by several clocks, and become visible a moment after the time they carry: the walk looks back so far.
 LOOK_BACK = timedelta(minutes=2)
+
+# Deletes the oldest rows from before a time, at most so many, and gives how many.
+_Forget = Callable[[Connection, datetime, int], int]
 
 _log = log("retention")
 
@@ -93,24 +98,10 @@ class Retention:
         swept = Swept()
         await self._sweep_events(now - self._kept, swept)
         await self._fold(now - FOLD_AFTER)
-        while not self._late() and (
-            count := await self._db.write(
-                idempotency.forget_before, now - self._keys_kept, ROWS_PER_COMMIT_MAX
-            )
-        ):
-            swept.keys += count
-        while not self._late() and (
-            count := await self._db.write(outbox.forget_done, now - DONE_KEEP, ROWS_PER_COMMIT_MAX)
-        ):
-            swept.callbacks += count
-        while not self._late() and (
-            count := await self._db.write(traces.forget_before, now - self._kept, TRACES_PER_COMMIT_MAX)
-        ):
-            swept.traces += count
-        while not self._late() and (
-            count := await self._db.write(deletions.forget_before, now - DELETIONS_KEEP, ROWS_PER_COMMIT_MAX)
-        ):
-            swept.deletions += count
+        swept.keys = await self._forget(idempotency.forget_before, now - self._keys_kept)
+        swept.callbacks = await self._forget(outbox.forget_done, now - DONE_KEEP)
+        swept.traces = await self._forget(traces.forget_before, now - self._kept, TRACES_PER_COMMIT_MAX)
+        swept.deletions = await self._forget(deletions.forget_before, now - DELETIONS_KEEP)
         swept.unfinished = self._late()
         self._note(swept)
         return swept
@@ -144,6 +135,13 @@ class Retention:
         else:
             return
         self._folded_to = min(self._folded_to, _mark(before))
+
+    async def _forget(self, forget: _Forget, before: datetime, batch: int = ROWS_PER_COMMIT_MAX) -> int:
+        """Forget what is older than that, a batch a commit, until nothing is left or the time is over. Gives how much."""
+        total = 0
+        while not self._late() and (count := await self._db.write(forget, before, batch)):
+            total += count
+        return total
 
     def _late(self) -> bool:
         return self._clock.monotonic_ns() >= self._until_ns

@@ -30,6 +30,9 @@ def run(given: Namespace) -> int:
     # Who only watches others loads nothing of a server.
     if settings.processes > 1:
         return cast("int", import_module("runstead.cli.processes").supervise(settings))
-    # What is loaded now is for good: the collector need not look through it again and again (`app` lets it begin).
+    # What is loaded now is for good: the collector need not look through it again and again. It begins when all is there.
     gc.disable()
-    return cast("int", import_module("runstead.cli.server").serve_alone(settings))
+    try:
+        return cast("int", import_module("runstead.cli.server").serve_alone(settings))
+    finally:
+        gc.enable()

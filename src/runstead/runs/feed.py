@@ -48,6 +48,9 @@ class _Seen:
     active: bool
 
 
+_GONE = _Seen(updated_us=0, active=False)
+
+
 class RunFeed:
     """The changes of one actor's runs, numbered from 1 in this process."""
 
@@ -60,7 +63,6 @@ class RunFeed:
         self._looks = 0
         self._next_ns = 0
         self._seen: dict[RunId, _Seen] | None = None
-        self._gone: set[RunId] = set()
         self._looked_at = clock.now()
         self._changes: deque[tuple[int, RunChange]] = deque(maxlen=CHANGES_KEPT_MAX)
         self._number = 0
@@ -105,16 +107,16 @@ class RunFeed:
         # Nobody may have looked for long: what was made and ended meanwhile counts, too.
         since = min(self._looked_at, looked_at) - OVERLAP
         rows, gone = await self._db.read(_touched, self._user_id, since)
-        now = {run_id: _Seen(updated, active) for run_id, updated, active in rows}
-        before, known = self._seen, self._gone
-        if before is not None:
+        now = {run_id: _Seen(updated, active) for run_id, updated, active in rows} | dict.fromkeys(
+            gone, _GONE
+        )
+        if (before := self._seen) is not None:
             changed = [run_id for run_id, seen in now.items() if before.get(run_id) != seen]
             # What went on and is not among them has ended. What had ended only grew too old to be looked at.
             changed += [run_id for run_id, seen in before.items() if run_id not in now and seen.active]
-            changed = [*dict.fromkeys((*changed, *sorted(gone - known)))]
             if changed:
                 self._append(changed, await self._db.read(summaries.load_summed, self._user_id, changed))
-        self._seen, self._gone, self._looked_at = now, gone, looked_at
+        self._seen, self._looked_at = now, looked_at
 
     def _append(self, run_ids: Sequence[RunId], found: Sequence[tuple[Run, RunSummary]]) -> None:
         by_id = {run.id: (run, summary) for run, summary in found}
@@ -126,7 +128,7 @@ class RunFeed:
 
 def _touched(
     conn: Connection, user_id: UserId, since: datetime
-) -> tuple[list[tuple[RunId, int, bool]], set[RunId]]:
+) -> tuple[list[tuple[RunId, int, bool]], list[RunId]]:
     return runs.touched_runs(conn, user_id, since), deletions.deleted_since(conn, user_id, since)
 
 

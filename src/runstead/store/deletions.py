@@ -17,10 +17,10 @@ def note(conn: Connection, run: Run, now: datetime) -> None:
     conn.execute(insert(table).values(run_id=run.id, user_id=run.user_id, deleted_at=to_us(now)))
 
 
-def deleted_since(conn: Connection, user_id: UserId, since: datetime) -> set[RunId]:
+def deleted_since(conn: Connection, user_id: UserId, since: datetime) -> list[RunId]:
     """The runs of an actor that were deleted at or after `since`, as far as they are remembered."""
     query = select(table.c.run_id).where(table.c.user_id == user_id, table.c.deleted_at >= to_us(since))
-    return {RunId(run_id) for run_id in conn.scalars(query)}
+    return [RunId(run_id) for run_id in conn.scalars(query)]
 
 
 def forget_before(conn: Connection, before: datetime, limit: int) -> int:
