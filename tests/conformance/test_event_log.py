@@ -264,6 +264,19 @@ async def test_swept_events_are_gone_by_name(bench: LogBench) -> None:
     assert (await bench.log.reader(done.id, 4)).ended
 
 
+async def test_swept_events_are_gone_though_memory_has_them(bench: LogBench) -> None:
+    """Who was there reads on; nobody else comes, however long a reader, or garbage, keeps the events in memory."""
+    run_id = await bench.new_run()
+    run, journal = await bench.claim(run_id)
+    reader = await bench.log.reader(run_id, 0)
+    await bench.finish(run, journal, "a")
+    assert (await reader.next(timeout_s=None))[0].seq == 1
+    assert await bench.db.write(rows.delete_ended, [run_id], bench.clock.now() + timedelta(days=30))
+
+    with pytest.raises(Gone):
+        await bench.log.reader(run_id, 0)
+
+
 async def test_an_unknown_run_is_not_found(bench: LogBench) -> None:
     """No reader waits for a run that is not there."""
     with pytest.raises(NotFound):

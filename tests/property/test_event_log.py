@@ -174,6 +174,8 @@ class EventLogMachine(RuleBasedStateMachine):
             assert told.swept and after < len(told.texts)
             reader = self.runner.run(self.bench.log.reader(run_id, len(told.texts)))
             after = len(told.texts)
+        else:
+            assert not told.swept or after == len(told.texts)
         return Place(reader, run_id, after)
 
     @rule(place=places)

@@ -91,7 +91,7 @@ class StoredLog:
         reader = TapeReader(self, run_id, tape, after, lingers=lingers)
         if lingers:
             self._lingering.add(reader)
-        if tape.end is not None and not tape.entries and not reader.ended:
+        if tape.end is not None and not reader.ended:  # also where memory still has what the store forgot
             await self._require_kept(run_id, after)
         return reader
 
