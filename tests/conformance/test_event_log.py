@@ -294,6 +294,21 @@ async def test_a_deleted_run_ends_its_readers(bench: LogBench) -> None:
     assert [] == await following
 
 
+async def test_a_reader_that_left_holds_nothing(bench: LogBench) -> None:
+    """Whoever still refers to it, as the traceback of a cancel does: no events are kept for it, and no stop waits for it."""
+    run_id = await bench.new_run()
+    reader = await bench.log.reader(run_id, 0, lingers=True)
+    assert [1] == [each.seq for each in await reader.next(timeout_s=None)]
+    assert (await bench.log.sizes())["tapes"] == 1
+
+    reader.leave()
+
+    assert (await bench.log.sizes())["tapes"] == 0
+    assert bench.log.lingering == 0
+    assert reader.ended
+    assert () == await reader.next(timeout_s=None)
+
+
 async def test_released_readers_return(bench: LogBench) -> None:
     """A stopping process lets its readers go, with their place untouched."""
     run_id = await bench.new_run()

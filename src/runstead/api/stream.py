@@ -47,20 +47,21 @@ class Feed:
 def response(reader: Reader, run_id: RunId, after: int, feed: Feed) -> StreamingResponse:
     """A streaming answer that follows a run from number `after` on to its end."""
     return StreamingResponse(
-        _counted(frames(reader, run_id, after, feed), feed.meter),
+        _followed(reader, frames(reader, run_id, after, feed), feed.meter),
         media_type="text/event-stream",
         headers={**_HEADERS, "x-run-id": run_id},
     )
 
 
-async def _counted(told: AsyncIterator[bytes], meter: Meter) -> AsyncIterator[bytes]:
-    """The same frames, while one more response is open."""
+async def _followed(reader: Reader, told: AsyncIterator[bytes], meter: Meter) -> AsyncIterator[bytes]:
+    """The same frames, while one more response is open; at its end, whatever that is, the reader leaves."""
     meter.move("runstead_streams_open", 1)
     try:
         async for joined in told:
             yield joined
     finally:
         meter.move("runstead_streams_open", -1)
+        reader.leave()
 
 
 async def frames(reader: Reader, run_id: RunId, after: int, feed: Feed) -> AsyncIterator[bytes]:
@@ -126,7 +127,7 @@ def retold(
 ) -> StreamingResponse:
     """A streaming answer in another dialect: `tell` gives the JSON texts of each event. There is no re-attaching to it."""
     return StreamingResponse(
-        _retold(reader, feed, tell),
+        _followed(reader, _retold(reader, feed, tell), feed.meter),
         media_type="text/event-stream",
         headers={**_HEADERS, "x-run-id": run_id},
     )

@@ -122,6 +122,10 @@ class Reader(Protocol):
         """
         ...
 
+    def leave(self) -> None:
+        """Whom it read for is gone: it has ended, and holds nothing. To be said by everyone who stops before the end."""
+        ...
+
 
 class EventLog(Protocol):
     """All runs' events."""

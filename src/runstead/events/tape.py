@@ -138,7 +138,7 @@ class TapeReader:
 
     @property
     def ended(self) -> bool:
-        """Whether the run's last event was given."""
+        """Whether the run's last event was given, or the reader has left."""
         return self._tape.end is not None and self._seq >= self._tape.end
 
     @property
@@ -166,6 +166,11 @@ class TapeReader:
             finally:
                 self._tape.leave(waiter)
         return ()
+
+    def leave(self) -> None:
+        """Let go of the tape now: who was cancelled is kept by a traceback until its garbage is collected."""
+        self._tape = Tape()
+        self._tape.end = 0
 
     async def _look(self) -> Sequence[Entry]:
         """What there is after the reader's place, from memory or else from the store."""

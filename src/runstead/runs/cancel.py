@@ -16,7 +16,7 @@ from typing import Protocol
 from runstead.clock import Clock
 from runstead.domain.actor import User
 from runstead.domain.run import Run, RunStatus
-from runstead.errors import Conflict, NotFound
+from runstead.errors import Conflict, Gone, NotFound
 from runstead.events.log import EventLog
 from runstead.ids import AgentId, Ids, RunId
 from runstead.runs.refuse import CANCELLED_REASON, delete_asking, refuse
@@ -143,14 +143,19 @@ class Cancellation:
         """Whether the run ended while one was patient."""
         try:
             reader = await self._log.reader(run_id, 0)
-        except NotFound:
+        except (NotFound, Gone):
             return True
         deadline_ns = self._clock.monotonic_ns() + int(PATIENCE_S * 1e9)
-        while not reader.ended:
-            left_s = (deadline_ns - self._clock.monotonic_ns()) / 1e9
-            if left_s <= 0:
-                return False
-            await reader.next(timeout_s=left_s)
+        try:
+            while not reader.ended:
+                left_s = (deadline_ns - self._clock.monotonic_ns()) / 1e9
+                if left_s <= 0:
+                    return False
+                await reader.next(timeout_s=left_s)
+        except Gone:
+            return True
+        finally:
+            reader.leave()
         return True
 
 

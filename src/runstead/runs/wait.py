@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from runstead.errors import Unavailable
-from runstead.events.log import EventLog, Kind
+from runstead.events.log import EventLog, Kind, Reader
 from runstead.ids import RunId
 
 
@@ -27,6 +27,13 @@ class Outcome:
 async def outcome(log: EventLog, run_id: RunId) -> Outcome:
     """Read a run's log to its end. Messages of attempts that were given up are left out."""
     reader = await log.reader(run_id, 0, lingers=True)
+    try:
+        return await _folded(reader, run_id)
+    finally:
+        reader.leave()
+
+
+async def _folded(reader: Reader, run_id: RunId) -> Outcome:
     found = Outcome()
     superseded: set[str] = set()
     while not reader.ended:

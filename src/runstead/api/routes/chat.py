@@ -42,7 +42,7 @@ async def create_chat_completion(
     run = await parts.admission.admit(new)
     if body.stream:
         pieces = Pieces(run.id, run.agent_id, run.created_at, usage=body.wants_usage)
-        reader = await parts.log.reader(run.id, 0)
+        reader = await parts.log.reader(run.id, 0, lingers=True)
         return stream.retold(reader, run.id, feed(parts, include_pings=True), pieces.tell)
     found = await outcome(parts.log, run.id)
     if found.error is not None and (problem := model_problem(found.error)) is not None:
