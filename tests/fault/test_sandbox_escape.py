@@ -149,6 +149,22 @@ return "".join(found)
         running.cancel()
 
 
+async def test_another_servers_call_ends_alone(prison: Prison) -> None:
+    """Servers of one machine do not know each other, and still no call of one is the same user as a call of the other."""
+    waits = "import subprocess\ndef f():\n    subprocess.run(['/bin/sleep', '60'])"
+    neighbour = Job("call", waits, "f", environment={"KEPT": SECRET})
+    another = Sandbox(prison.sandbox.settings)
+    running = asyncio.create_task(prison.sandbox.run(neighbour, timeout_s=50))
+    while not started("/bin/sleep", SECRET):
+        await asyncio.sleep(0)
+    for _ in range(3):
+        assert (await another.run(Job("code", "1 + 1"), timeout_s=ATTACK_S)).text == "2"
+    assert started("/bin/sleep", SECRET)
+    assert not running.done()
+    running.cancel()
+    await asyncio.wait({running})
+
+
 async def test_the_network_is_not_there(prison: Prison) -> None:
     """Not loopback and the server on it, not the metadata service, not a name, not a local socket."""
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -146,3 +149,16 @@ def test_the_setting_has_four_values() -> None:
     assert from_environment({"RUNSTEAD_SANDBOX": "process"}).sandbox == "process"
     with pytest.raises(Invalid, match="RUNSTEAD_SANDBOX must be auto"):
         from_environment({"RUNSTEAD_SANDBOX": "none"})
+
+
+@pytest.mark.parametrize(("heard", "ends_by"), [(True, signal.SIGXCPU), (False, signal.SIGKILL)])
+def test_the_processors_time_ends_by_a_signal_that_says_so(heard: bool, ends_by: int) -> None:
+    """Who does not hear it is killed a second later."""
+    code = f"""
+import signal
+from runstead.tools.sandboxed import confine
+{"" if heard else "signal.signal(signal.SIGXCPU, signal.SIG_IGN)"}
+confine({{"RLIMIT_CPU": 1, "RLIMIT_CORE": 0}}, None)
+while True: pass
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -ends_by

@@ -16,8 +16,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 PROGRAM = "runstead.tools.sandboxed"
-# Between the ranges that systemd and its like take their passing users from.
-PASSING_UIDS = range(60_600, 61_100)
 SYSTEM_FOLDERS = ("/usr/bin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/share/zoneinfo")
 SYSTEM_LINKS = ("/bin", "/lib", "/lib32", "/lib64")
 SYSTEM_FILES = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/localtime")

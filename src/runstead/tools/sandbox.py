@@ -10,9 +10,8 @@ import asyncio
 import os
 import shutil
 import signal
-from collections import deque
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -28,13 +27,13 @@ from runstead.tools.enclosure import (
     ENVIRONMENT,
     HOME_INSIDE,
     OWN_FILES,
-    PASSING_UIDS,
     Fence,
     interpreter,
     node,
 )
 from runstead.tools.ending import end, end_all_of
 from runstead.tools.footprint import processes_of, resident_bytes
+from runstead.tools.passing_users import NobodyLeft, PassingUsers
 from runstead.tools.turns import Turns
 
 PROCESSES_MAX = 48
@@ -113,10 +112,8 @@ class Sandbox:
         self._walled = False
         self._choosing = asyncio.Lock()
         self._turns = Turns(settings.sandbox_calls_max)
-        # Each call is the user that was away the longest; another server on this machine begins elsewhere.
         self._memory_bytes = settings.sandbox_memory_mb * _MEBIBYTE
-        self._free_uids = deque(PASSING_UIDS)
-        self._free_uids.rotate(os.getpid())
+        self._users = PassingUsers()
 
     async def kind(self) -> FenceKind:
         """How user code is fenced in here. Raises `SandboxUnavailable`."""
@@ -152,26 +149,29 @@ class Sandbox:
             return await self._run(kind, job, timeout_s)
 
     async def _run(self, kind: FenceKind, job: Job, timeout_s: float) -> Ran:
-        uid = self._free_uids.popleft() if os.geteuid() == 0 else None
+        """Do a job, as root in the name of a user that is nobody else's meanwhile."""
         try:
-            async with self._place(kind, uid) as home:
-                process = await self._start(kind, job, home, uid)
+            with self._users.lend() if os.geteuid() == 0 else nullcontext() as uid:
+                return await self._run_as(uid, kind, job, timeout_s)
+        except NobodyLeft as why:
+            raise SandboxUnavailable(str(why)) from why
+
+    async def _run_as(self, uid: int | None, kind: FenceKind, job: Job, timeout_s: float) -> Ran:
+        async with self._place(kind, uid) as home:
+            process = await self._start(kind, job, home, uid)
+            try:
                 try:
-                    try:
-                        body = self._told(kind, job, uid, timeout_s, home)
-                    except orjson.JSONEncodeError:
-                        return _failed("its arguments are nested too deeply.", process.printed)
-                    async with asyncio.timeout(timeout_s):
-                        return await process.finish(body)
-                except TimeoutError:
-                    return _failed(f"it took longer than {timeout_s:g} s and was stopped.", process.printed)
-                finally:
-                    await process.kill()
-                    if uid is not None and kind is FenceKind.PROCESS:
-                        await asyncio.to_thread(end_all_of, uid)
-        finally:
-            if uid is not None:
-                self._free_uids.append(uid)
+                    body = self._told(kind, job, uid, timeout_s, home)
+                except orjson.JSONEncodeError:
+                    return _failed("its arguments are nested too deeply.", process.printed)
+                async with asyncio.timeout(timeout_s):
+                    return await process.finish(body)
+            except TimeoutError:
+                return _failed(f"it took longer than {timeout_s:g} s and was stopped.", process.printed)
+            finally:
+                await process.kill()
+                if uid is not None and kind is FenceKind.PROCESS:
+                    await asyncio.to_thread(end_all_of, uid)
 
     async def _start(self, kind: FenceKind, job: Job, home: str, uid: int | None) -> _Process:
         fence = Fence(

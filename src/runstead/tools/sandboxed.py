@@ -147,9 +147,12 @@ def confine(limits: Mapping[str, int], uid: int | None) -> None:
         sys.stderr.flush()  # a kernel without it: the memory limit below holds all the same
     for name, value in limits.items():
         number = getattr(resource, name)
-        _, hard = resource.getrlimit(number)
-        most = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(number, (most, most))
+        _, highest = resource.getrlimit(number)
+        # The end of the processor's time is a signal that says so; who does not hear it is killed a second later.
+        wanted = (value, value + 1 if name == "RLIMIT_CPU" else value)
+        if highest != resource.RLIM_INFINITY:
+            wanted = (min(wanted[0], highest), min(wanted[1], highest))
+        resource.setrlimit(number, wanted)
     if uid is not None:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
