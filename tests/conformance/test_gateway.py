@@ -179,7 +179,7 @@ async def test_the_first_piece_does_not_wait_for_the_second(
 ) -> None:
     server.answers.append(Answer("one ", Silence()))
     async with aclosing(make().stream(ask())) as answer:
-        assert await asyncio.wait_for(anext(answer), 5) == TextDelta("one ")
+        assert await asyncio.wait_for(anext(answer), WAIT_S_MAX) == TextDelta("one ")
 
 
 async def test_usage(make: MakeGateway, server: ProviderServer, kind: str) -> None:
