@@ -124,12 +124,17 @@ class Service(ABC):
         self._process.wait(STOP_S)
 
     def kill(self) -> None:
-        """SIGKILL to all its processes: no warning, no farewell."""
-        if self._process is None:
+        """SIGKILL to all its processes: no warning, no farewell. None of them is left, so that it can be started again."""
+        if self._process is None or self._process.poll() is not None:
             return
-        for pid in self._processes():
+        # Held first: what it started while its children were looked up would outlive it.
+        _signal(self._process.pid, signal.SIGSTOP)
+        _until(lambda: _state(self.pid) in "TtZX", f"{self.name} is held", lambda: self.log)
+        pids = self._processes()
+        for pid in pids:
             _signal(pid, signal.SIGKILL)
         self._process.wait(STOP_S)
+        _until(lambda: all(_state(pid) in "ZX" for pid in pids), f"{self.name} is gone", lambda: self.log)
         self._stalled = []
 
     def stall(self) -> None:
@@ -352,6 +357,14 @@ def _as(account: str | None) -> dict[str, Any]:
 def _signal(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
+
+
+def _state(pid: int) -> str:
+    """What the kernel says that a process does: T is held, Z or X is over."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return "X"
 
 
 def _until(holds: Callable[[], bool], what: str, log: Callable[[], str]) -> None:
