@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -113,6 +114,38 @@ async def test_what_an_installation_left_that_was_killed_goes(tmp_path: Path) ->
     made = await Packages(Settings(data_dir=tmp_path)).folder([SMALL])
     assert made is not None
     assert {each for each in folder.iterdir() if each.is_dir()} == {made, under_way}
+
+
+@pytest.mark.usefixtures("shop")
+async def test_what_goes_away_meanwhile_is_no_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process ends its installation, or takes a set away as unused, while this one looks."""
+    made = Packages(Settings(data_dir=tmp_path))
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    for name in ("other.draft", "other"):
+        (folder / name).symlink_to(folder / "gone")  # it is in the list, and not there
+    touch, taken = os.utime, list[Path]()
+
+    def taken_away(place: Path) -> None:
+        if not taken:
+            taken.append(place)
+            shutil.rmtree(place)
+        touch(place)
+
+    monkeypatch.setattr(packages.os, "utime", taken_away)
+    place = await made.folder([SMALL])
+    assert taken == [place]
+    assert place is not None
+    assert (place / "small" / "__init__.py").exists()
+
+
+async def test_a_place_that_takes_nothing_is_told(tmp_path: Path) -> None:
+    """As of a disk that is full: an error for the model, and no broken run."""
+    (tmp_path / "packages").write_text("no folder")
+    with pytest.raises(CannotInstall, match="cannot be kept here"):
+        await Packages(Settings(data_dir=tmp_path)).folder([SMALL])
 
 
 async def test_all_sets_together_have_a_limit(

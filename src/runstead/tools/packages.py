@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import hashlib
+import math
 import os
 import re
 import shutil
+import stat
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
@@ -69,25 +72,30 @@ class Packages:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         digest = hashlib.sha256("\n".join([version, *wanted]).encode()).hexdigest()[:32]
         place = self._folder / digest
-        if not place.is_dir():
-            await self._install(place, wanted)
-        await asyncio.to_thread(os.utime, place)
-        return place
+        while True:
+            if not place.is_dir():
+                await self._install(place, wanted)
+            try:
+                await asyncio.to_thread(os.utime, place)
+            except FileNotFoundError:
+                continue  # another process made room just now
+            return place
 
     async def _install(self, place: Path, wanted: list[str]) -> None:
         if find_spec("pip") is None:
             raise CannotInstall("the server has no installer (pip) for the packages that the tool requires.")
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o755)
-        lock = place.with_suffix(".lock")
-        with await asyncio.to_thread(_open_lock, lock) as handle:
-            try:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+            with await asyncio.to_thread(_open_lock, place.with_suffix(".lock")) as handle:
                 async with asyncio.timeout(INSTALL_S):
                     await _locked(handle)
                     async with self._turns:
                         if not await asyncio.to_thread(place.is_dir):
                             await self._fill(place, wanted)
-            except TimeoutError:
-                raise CannotInstall(f"installing its packages took longer than {INSTALL_S:g} s.") from None
+        except TimeoutError:
+            raise CannotInstall(f"installing its packages took longer than {INSTALL_S:g} s.") from None
+        except OSError as error:
+            raise CannotInstall(f"its packages cannot be kept here ({error.strerror}).") from error
 
     async def _fill(self, place: Path, wanted: list[str]) -> None:
         draft, room = place.with_suffix(DRAFT), place.with_suffix(ROOM)
@@ -169,10 +177,18 @@ def _begin(draft: Path, room: Path) -> None:
     for folder in (draft, room):
         shutil.rmtree(folder, ignore_errors=True)
     room.mkdir(mode=0o700)
-    now_s = room.stat().st_mtime
+    now_s = _used_s(room)
     for each in room.parent.iterdir():
-        if each.suffix in {DRAFT, ROOM} and now_s - each.stat().st_mtime > 2 * INSTALL_S:
+        if each.suffix in {DRAFT, ROOM} and now_s - _used_s(each) > 2 * INSTALL_S:
             shutil.rmtree(each, ignore_errors=True)
+
+
+def _used_s(folder: Path) -> float:
+    """When it was used last. What another installation took away meanwhile counts as used just now."""
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def _too_large(draft: Path, room: Path) -> bool:
@@ -181,7 +197,14 @@ def _too_large(draft: Path, room: Path) -> bool:
 
 
 def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+    """How many bytes its files have. What goes away meanwhile has none."""
+    total = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                found = Path(where, name).lstat()
+                total += found.st_size if stat.S_ISREG(found.st_mode) else 0
+    return total
 
 
 def _settle(draft: Path, place: Path) -> None:
@@ -194,7 +217,7 @@ def _settle(draft: Path, place: Path) -> None:
     draft.rename(place)
     sets = sorted(
         (each for each in place.parent.iterdir() if each.is_dir() and not each.suffix),
-        key=lambda each: each.stat().st_mtime,
+        key=_used_s,
     )
     left = ALL_BYTES_MAX
     for rank, each in enumerate(reversed(sets)):
