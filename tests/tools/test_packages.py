@@ -142,7 +142,7 @@ async def test_what_goes_away_meanwhile_is_no_trouble(
 
 
 async def test_a_place_that_takes_nothing_is_told(tmp_path: Path) -> None:
-    """As of a disk that is full: an error for the model, and no broken run."""
+    """As of a disk that is full: an error for the model that says why."""
     (tmp_path / "packages").write_text("no folder")
     with pytest.raises(CannotInstall, match="cannot be kept here"):
         await Packages(Settings(data_dir=tmp_path)).folder([SMALL])
