@@ -202,7 +202,10 @@ def _while_working(work: Callable[[], None], look: Callable[[], None]) -> None:
 
 
 def _bytes(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # also where the server that stops takes its own away just now
+        return 0
 
 
 def _read_sqlite(path: Path, query: Callable[[Connection], T]) -> T:
