@@ -1,4 +1,4 @@
-"""User code that wants out: everything that it tries is refused, the server is unharmed, and other runs are on time.
+"""User code that wants out: everything that it tries is refused, and the next call is served.
 
 Each attack is a function as a client would send it. What it returns is what it got hold of; the attacks run under every
 fence that this machine has.
@@ -9,49 +9,30 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import threading
 import time
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from statistics import median
 
 import pytest
-from tests.outside import model
-from tests.serving import Server, saying, story
-from tests.story_model import StoryModel
+from tests.fault.prison import (
+    ATTACK_S,
+    SECRET,
+    SLOW_S,
+    SYSTEM_PYTHON,
+    Prison,
+    alive,
+    gone,
+    pids_of,
+    refused,
+    resident_bytes,
+    still_works,
+)
 
 from runstead.settings import Settings
-from runstead.tools.sandbox import FenceKind, Job, Ran, Sandbox, SandboxUnavailable
+from runstead.tools.sandbox import FenceKind, Job, Sandbox, SandboxUnavailable
 
-__all__ = ["model"]
 pytestmark = pytest.mark.slow
-
-TOOL_S = 3.0
-SECRET = "the-server-would-rather-keep-this"
-SYSTEM_PYTHON = "/usr/bin/python3"
-ATTACK_S = 60.0
-# What a busy machine may take for what is limited by a time.
-SLOW_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Prison:
-    """A sandbox, and the folder of a server that it must not see."""
-
-    sandbox: Sandbox
-    data: Path
-    kind: FenceKind
-    mark: str
-
-    async def attack(self, body: str, timeout_s: float = ATTACK_S, **arguments: object) -> Ran:
-        """What comes of a function with this body."""
-        names = ", ".join(arguments)
-        named = f"import ctypes; ctypes.CDLL(None).prctl(15, b'{self.mark}', 0, 0, 0)"
-        lines = "\n    ".join([named, *body.strip().splitlines()])
-        job = Job("call", f"def attack({names}):\n    {lines}\n", "attack", arguments)
-        return await self.sandbox.run(job, timeout_s=timeout_s)
 
 
 @pytest.fixture(params=["bubblewrap", "process"])
@@ -69,18 +50,6 @@ async def prison(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: py
     except SandboxUnavailable as why:
         pytest.skip(str(why))
     return Prison(sandbox, data, kind, f"rs-{uuid.uuid4().hex[:10]}")
-
-
-async def still_works(prison: Prison) -> None:
-    """The sandbox serves the next call, and nothing of the last one is left."""
-    ran = await prison.attack("return 1 + 1")
-    assert (ran.ok, ran.text) == (True, "2")
-
-
-def refused(ran: Ran) -> None:
-    """It got nothing: an error, and not the secret either."""
-    assert not ran.ok, ran
-    assert SECRET not in repr(ran)
 
 
 async def test_the_servers_files_are_not_there(prison: Prison) -> None:
@@ -128,7 +97,7 @@ async def test_a_neighbours_secrets_are_its_own(prison: Prison) -> None:
     neighbour = Job("call", waits, "f", environment={"KEPT": SECRET})
     async with asyncio.TaskGroup() as group:
         running = group.create_task(prison.sandbox.run(neighbour, timeout_s=50))
-        while not started("/bin/sleep", SECRET):
+        while not pids_of("/bin/sleep", SECRET):
             await asyncio.sleep(0)
         ran = await prison.attack(
             """
@@ -155,11 +124,11 @@ async def test_another_servers_call_ends_alone(prison: Prison) -> None:
     neighbour = Job("call", waits, "f", environment={"KEPT": SECRET})
     another = Sandbox(prison.sandbox.settings)
     running = asyncio.create_task(prison.sandbox.run(neighbour, timeout_s=50))
-    while not started("/bin/sleep", SECRET):
+    while not pids_of("/bin/sleep", SECRET):
         await asyncio.sleep(0)
     for _ in range(3):
         assert (await another.run(Job("code", "1 + 1"), timeout_s=ATTACK_S)).text == "2"
-    assert started("/bin/sleep", SECRET)
+    assert pids_of("/bin/sleep", SECRET)
     assert not running.done()
     running.cancel()
     await asyncio.wait({running})
@@ -414,101 +383,3 @@ async def test_a_cancelled_call_is_gone(prison: Prison) -> None:
             await task
     assert await gone(prison)
     await still_works(prison)
-
-
-def alive(prison: Prison) -> list[str]:
-    """The living processes that bear the name of this prison's attacks."""
-    found: list[str] = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            status = (folder / "status").read_text()
-        except OSError:
-            continue
-        if f"Name:\t{prison.mark}\n" in status and "State:\tZ" not in status:
-            found.append(status)
-    return found
-
-
-def started(program: str, word: str) -> bool:
-    """Whether a process of this program runs that has a word in its environment."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command, environment = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
-        except OSError:
-            continue
-        if command.startswith(program.encode()) and word.encode() in environment:
-            return True
-    return False
-
-
-async def gone(prison: Prison) -> bool:
-    """Whether nothing of the attacks lives any more, once those that were killed had a moment to vanish."""
-    deadline = time.monotonic() + SLOW_S
-    while alive(prison) and time.monotonic() < deadline:
-        await asyncio.sleep(0)
-    return not alive(prison)
-
-
-def resident_bytes() -> int:
-    """How much memory this process has."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-# --- a whole server --------------------------------------------------------------------------------------------------
-
-
-def tool_source(body: str) -> str:
-    """An attack as a tool."""
-    lines = "\n    ".join(body.strip().splitlines())
-    return f'def attack() -> str:\n    """Try it."""\n    {lines}\n'
-
-
-@pytest.fixture
-def besieged(model: StoryModel, folder: Path) -> Iterator[Server]:
-    """A server of its own with a short time for tools."""
-    with Server(folder, model.url, RUNSTEAD_TOOL_TIMEOUT_S=f"{TOOL_S}", OPENAI_API_KEY=SECRET) as server:
-        yield server
-    assert "Traceback" not in server.log
-    assert SECRET not in server.log
-
-
-def test_a_besieged_server_serves_others_on_time(besieged: Server) -> None:
-    """While agents' tools bomb, hang and flood, every one of them gets its error, and another agent's runs are quick."""
-    bombs = {
-        "forks": "import os\nwhile True: os.fork()",
-        "memory": "kept = []\nwhile True: kept.append(bytearray(10_000_000))",
-        "hang": "while True: pass",
-        "flood": "import sys\nwhile True: sys.stdout.write('x' * (1 << 20))",
-        "server": f"import urllib.request; return urllib.request.urlopen('{besieged.url}/v1/agents/').read().decode()",
-        "files": f"return open({str(besieged.folder / 'data' / 'runstead.db')!r}, 'rb').read().decode('latin-1')",
-    }
-    outcomes: dict[str, str] = {}
-
-    def siege(name: str, body: str) -> None:
-        with besieged.client() as client:
-            source = tool_source(body).replace("attack", f"attack_{name}")
-            client.ask("POST", "/v1/tools/", {"source_code": source})
-            agent = client.agent(tools=[f"attack_{name}"])
-            call = {"id": f"call_{name}", "name": f"attack_{name}", "arguments": {}}
-            turns = story({"calls": [call]}, {"text": ["well"]})
-            answer = client.ask("POST", f"/v1/agents/{agent}/messages", saying(turns))
-            returned = next(m for m in answer["messages"] if m["message_type"] == "tool_return_message")
-            outcomes[name] = f"{returned['status']}: {returned['tool_return']}"
-
-    threads = [threading.Thread(target=siege, args=each) for each in bombs.items()]
-    for thread in threads:
-        thread.start()
-    took_s: list[float] = []
-    with besieged.client() as client:
-        agent = client.agent()
-        while any(thread.is_alive() for thread in threads):
-            began = time.monotonic()
-            client.ask("POST", f"/v1/agents/{agent}/messages", saying("hello"))
-            took_s.append(time.monotonic() - began)
-    for thread in threads:
-        thread.join()
-    assert outcomes.keys() == bombs.keys()
-    for name, outcome in outcomes.items():
-        assert outcome.startswith("error: "), f"{name}: {outcome}"
-    # Whoever waited for the tools would wait each time.
-    assert median(took_s) < TOOL_S, f"another agent's runs took {took_s}"

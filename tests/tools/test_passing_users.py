@@ -12,6 +12,8 @@ import pytest
 from runstead.tools.passing_users import FOLDER, NobodyLeft, PassingUsers
 
 UIDS = range(60_600, 60_603)
+# No server's calls are these, and of no test that runs beside this one: whatever they have may be ended.
+OTHERS = [61_100 + 2 * (os.getpid() % 40) + n for n in range(2)]
 HOLDS_ONE = f"""
 import sys
 from runstead.tools.passing_users import PassingUsers
@@ -52,6 +54,30 @@ def test_what_a_killed_server_held_is_free(tmp_path: Path) -> None:
             assert c == held
     holding.stdin.close()
     holding.stdout.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_what_a_killed_servers_calls_left_is_reclaimed(tmp_path: Path) -> None:
+    """Processes and files of users that are nobody's call now; who is a call keeps both."""
+    users = PassingUsers(OTHERS, [str(tmp_path)])
+    assert [] == users.reclaim()
+    left, kept = OTHERS[0], OTHERS[1]
+    processes = {uid: subprocess.Popen(["/bin/sleep", "600"], user=uid) for uid in (left, kept)}
+    files = {uid: Path(f"/var/tmp/runstead-test-{uid}") for uid in (left, kept)}
+    for uid, file in files.items():
+        file.touch()
+        os.chown(file, uid, uid)
+    try:
+        with PassingUsers([kept], [str(tmp_path)]).lend():
+            assert [left] == users.reclaim()
+            assert processes[left].wait(45) == -9
+            assert processes[kept].poll() is None
+        assert [False, True] == [files[uid].exists() for uid in (left, kept)]
+        assert [kept] == users.reclaim()
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.wait()
 
 
 def test_a_folder_of_somebody_elses_is_not_trusted(tmp_path: Path) -> None:

@@ -38,7 +38,11 @@ def end(pid: int) -> None:
 def end_all_of(uid: int) -> None:
     """Kill every process of a user that exists for one call, also those that left its group."""
     subprocess.run(
-        ["/bin/kill", "-KILL", "--", "-1"],
+        [
+            "/bin/sh",
+            "-c",
+            "kill -s KILL -- -1",
+        ],  # a shell is everywhere, `kill` as a program is not; it spares itself
         user=uid,
         group=uid,
         extra_groups=[],

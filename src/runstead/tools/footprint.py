@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -48,6 +49,16 @@ def _of_user(uid: int) -> set[int]:
                 found.add(int(folder.name))
         except OSError:
             continue
+    return found
+
+
+def users_at_work() -> set[int]:
+    """All users that have processes."""
+    found: set[int] = set()
+    for folder in _PROC.iterdir():
+        with suppress(OSError):  # it ended meanwhile
+            if folder.name.isdigit():
+                found.add(folder.stat().st_uid)
     return found
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 WRITTEN_BYTES_MAX = 256 * 1024 * 1024
@@ -62,7 +63,7 @@ def clear(home: str, uid: int | None) -> None:
     if uid is None:
         # A folder that its owner cannot enter is not removed either.
         _do("/bin/chmod", "-R", "u+rwX", "--", home)
-    _do("/bin/rm", "-rf", "--one-file-system", "--", *paths)
+    _remove(paths)
 
 
 class _Left:
@@ -114,16 +115,35 @@ def _count_open(pid: int, left: _Left) -> bool:
     return True
 
 
+def owners() -> set[int]:
+    """Who has something at the top of the folders where everybody may write."""
+    return {uid for _, uid in _public()}
+
+
+def clear_left_by(uid: int) -> None:
+    """Remove what a user has there."""
+    if paths := _left_by(uid):
+        _remove(paths)
+
+
 def _left_by(uid: int) -> list[str]:
-    """What a user has at the top of the folders where everybody may write."""
-    found: list[str] = []
+    return [path for path, owner in _public() if owner == uid]
+
+
+def _public() -> Iterator[tuple[str, int]]:
+    """What is at the top of the folders where everybody may write, and whose it is."""
     for folder in PUBLIC:
         try:
             with os.scandir(folder) as entries:
-                found += [each.path for each in entries if each.stat(follow_symlinks=False).st_uid == uid]
+                for each in entries:
+                    with suppress(FileNotFoundError):  # it went away while it was looked at
+                        yield each.path, each.stat(follow_symlinks=False).st_uid
         except OSError:
-            continue  # this machine has none, or something in it went away while it was looked at
-    return found
+            continue  # this machine has none
+
+
+def _remove(paths: Sequence[str]) -> None:
+    _do("/bin/rm", "-rf", "--one-file-system", "--", *paths)
 
 
 def _do(*command: str) -> None:

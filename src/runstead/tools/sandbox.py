@@ -125,7 +125,12 @@ class Sandbox:
         return self._kind
 
     async def announce(self) -> None:
-        """Tell the operator at the start what user code can do here, unless it is fenced in well or wanted so."""
+        """Tell the operator at the start what user code can do here, unless it is fenced in well or wanted so.
+
+        As root, what calls of killed servers left behind is ended and removed first.
+        """
+        if os.geteuid() == 0:
+            await self._reclaim()
         try:
             kind = await self.kind()
         except SandboxUnavailable as why:
@@ -136,6 +141,15 @@ class Sandbox:
             _log.warning(
                 "user code is fenced in weakly", why="bubblewrap cannot be used here: " + self._weak()
             )
+
+    async def _reclaim(self) -> None:
+        try:
+            found = await asyncio.to_thread(self._users.reclaim)
+        except (NobodyLeft, OSError) as error:
+            _log.warning("what calls of a killed server left behind cannot be looked for", error=str(error))
+            return
+        if found:
+            _log.warning("what calls of a server that was killed left behind is gone now", users=len(found))
 
     def _weak(self) -> str:
         """What the weaker fence lets through on this machine."""
@@ -157,6 +171,9 @@ class Sandbox:
             raise SandboxUnavailable(str(why)) from why
 
     async def _run_as(self, uid: int | None, kind: FenceKind, job: Job, timeout_s: float) -> Ran:
+        own = uid if kind is FenceKind.PROCESS else None
+        if own is not None:  # a call of a server that was killed may still be going on
+            await asyncio.to_thread(end_all_of, own)
         async with self._place(kind, uid) as home:
             process = await self._start(kind, job, home, uid)
             try:
@@ -170,8 +187,8 @@ class Sandbox:
                 return _failed(f"it took longer than {timeout_s:g} s and was stopped.", process.printed)
             finally:
                 await process.kill()
-                if uid is not None and kind is FenceKind.PROCESS:
-                    await asyncio.to_thread(end_all_of, uid)
+                if own is not None:
+                    await asyncio.to_thread(end_all_of, own)
 
     async def _start(self, kind: FenceKind, job: Job, home: str, uid: int | None) -> _Process:
         fence = Fence(
