@@ -33,7 +33,7 @@ from runstead.tools.enclosure import (
 )
 from runstead.tools.ending import end, end_all_of
 from runstead.tools.footprint import processes_of, resident_bytes
-from runstead.tools.passing_users import NobodyLeft, PassingUsers
+from runstead.tools.passing_users import PLACES, NobodyLeft, PassingUsers
 from runstead.tools.turns import Turns
 
 PROCESSES_MAX = 48
@@ -113,7 +113,8 @@ class Sandbox:
         self._choosing = asyncio.Lock()
         self._turns = Turns(settings.sandbox_calls_max)
         self._memory_bytes = settings.sandbox_memory_mb * _MEBIBYTE
-        self._users = PassingUsers()
+        # Where a machine can write to neither of the usual places, its servers agree no further than their data.
+        self._users = PassingUsers(places=(*PLACES, str(settings.data_dir)))
 
     async def kind(self) -> FenceKind:
         """How user code is fenced in here. Raises `SandboxUnavailable`."""
