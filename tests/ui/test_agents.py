@@ -35,6 +35,56 @@ def test_an_agent_is_made_and_answers(server: Server, look: Look) -> None:
         expect(page.get_by_label("persona", exact=True)).to_have_value("I greet.")
 
 
+def test_an_agent_is_found_by_its_name(server: Server, client: Client, look: Look, mark: str) -> None:
+    """What is looked for stands in the address, so it is there after a reload; who finds nothing gets back to all."""
+    for name in (f"Ada {mark}", f"Grace {mark}"):
+        client.agent(name=name)
+    with look.at(f"{server.url}/#/agents") as page:
+        words = page.get_by_role("searchbox")
+        cards = page.locator(".agent-card")
+        expect(cards.filter(has_text=mark)).to_have_count(2)
+        words.fill(f"ADA {mark}")
+        expect(cards).to_have_count(1)
+        expect(cards).to_contain_text(f"Ada {mark}")
+        page.reload()
+        expect(words).to_have_value(f"ADA {mark}")
+        expect(cards).to_have_count(1)
+        words.fill(f"nobody {mark}")
+        expect(page.get_by_role("heading", name="No agent fits")).to_be_visible()
+        expect(cards).to_have_count(0)
+        page.get_by_role("link", name="Show all agents").press("Enter")
+        expect(cards.filter(has_text=mark)).to_have_count(2)
+        expect(words).to_have_value("")
+        expect(words).to_be_focused()
+
+
+def test_an_answer_that_comes_late_does_not_take_the_place_of_a_newer(
+    server: Server, client: Client, look: Look, mark: str
+) -> None:
+    """Whoever types on sees what the whole word finds."""
+    for name in (f"Ada {mark}", f"Grace {mark}"):
+        client.agent(name=name)
+    with look.at(f"{server.url}/#/agents") as page:
+        cards = page.locator(".agent-card")
+        expect(cards.filter(has_text=mark)).to_have_count(2)
+        held: list[Route] = []
+
+        def hold(route: Route) -> None:
+            held.append(route)
+
+        page.route(re.compile(r"query_text=Grace"), hold)
+        words = page.get_by_role("searchbox")
+        with page.expect_request(re.compile(r"query_text=Grace")):
+            words.fill(f"Grace {mark}")
+        words.fill(f"Ada {mark}")
+        expect(cards).to_have_count(1)
+        with page.expect_response(re.compile(r"query_text=Grace")):
+            held[0].continue_()
+        page.evaluate("new Promise(requestAnimationFrame)")
+        expect(cards).to_have_count(1)
+        expect(cards).to_contain_text("Ada")
+
+
 def test_memory_is_mended(server: Server, client: Client, look: Look) -> None:
     agent = client.agent(
         memory_blocks=[
