@@ -12,7 +12,7 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from runstead.tools.footprint import processes_of
+from runstead.tools.footprint import processes_of, users_at_work
 
 LOOKS_MAX = 500
 
@@ -36,7 +36,9 @@ def end(pid: int) -> None:
 
 
 def end_all_of(uid: int) -> None:
-    """Kill every process of a user that exists for one call, also those that left its group."""
+    """Kill every process of a user that exists for one call, also those that left its group. Mostly there is none."""
+    if uid not in users_at_work():
+        return
     subprocess.run(
         [
             "/bin/sh",
