@@ -82,7 +82,11 @@ def test_a_besieged_server_serves_others_on_time(besieged: Server) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give each call a user of its own")
 def test_what_a_killed_servers_call_left_ends_with_the_next_start(model: StoryModel, folder: Path) -> None:
     """Without a name space nobody else ends its processes; what it wrote where everybody may goes, too."""
-    settings = {"RUNSTEAD_SANDBOX": "process", "RUNSTEAD_SANDBOX_PYTHON": SYSTEM_PYTHON}
+    settings = {
+        "RUNSTEAD_SANDBOX": "process",
+        "RUNSTEAD_SANDBOX_PYTHON": SYSTEM_PYTHON,
+        "RUNSTEAD_DRAIN_S": "0",
+    }
     mark = f"rs-{uuid.uuid4().hex[:10]}"
     body = f"import subprocess; subprocess.run(['/bin/sleep', '600'], env={{'MARK': {mark!r}}})"
     with Server(folder, model.url, **settings) as server:
