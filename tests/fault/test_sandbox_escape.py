@@ -94,10 +94,10 @@ return "".join(found)
 async def test_a_neighbours_secrets_are_its_own(prison: Prison) -> None:
     """Of two calls side by side neither sees the other's variables, in its processes, its memory or its folder."""
     waits = "import subprocess\ndef f():\n    open('mine', 'w').write('KEPT')\n    subprocess.run(['/bin/sleep', '60'])"
-    neighbour = Job("call", waits, "f", environment={"KEPT": SECRET})
+    neighbour = Job("call", waits, "f", environment={"KEPT": SECRET, "MARK": prison.mark})
     async with asyncio.TaskGroup() as group:
         running = group.create_task(prison.sandbox.run(neighbour, timeout_s=50))
-        while not pids_of("/bin/sleep", SECRET):
+        while not pids_of("/bin/sleep", prison.mark):
             await asyncio.sleep(0)
         ran = await prison.attack(
             """
@@ -121,14 +121,14 @@ return "".join(found)
 async def test_another_servers_call_ends_alone(prison: Prison) -> None:
     """Servers of one machine do not know each other, and still no call of one is the same user as a call of the other."""
     waits = "import subprocess\ndef f():\n    subprocess.run(['/bin/sleep', '60'])"
-    neighbour = Job("call", waits, "f", environment={"KEPT": SECRET})
+    neighbour = Job("call", waits, "f", environment={"KEPT": SECRET, "MARK": prison.mark})
     another = Sandbox(prison.sandbox.settings)
     running = asyncio.create_task(prison.sandbox.run(neighbour, timeout_s=50))
-    while not pids_of("/bin/sleep", SECRET):
+    while not pids_of("/bin/sleep", prison.mark):
         await asyncio.sleep(0)
     for _ in range(3):
         assert (await another.run(Job("code", "1 + 1"), timeout_s=ATTACK_S)).text == "2"
-    assert pids_of("/bin/sleep", SECRET)
+    assert pids_of("/bin/sleep", prison.mark)
     assert not running.done()
     running.cancel()
     await asyncio.wait({running})
