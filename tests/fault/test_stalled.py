@@ -25,6 +25,8 @@ from tests.fault.story import Plan, stage
 from tests.world import wait_until
 
 from runstead.clock import SystemClock
+from runstead.events.journal import entries_of
+from runstead.store import events
 from runstead.store.codec import from_us
 
 LEASE_S = 0.5
@@ -89,8 +91,13 @@ def lease(conn: Connection) -> int:
     return int(conn.exec_driver_sql("SELECT lease_until FROM runs").scalar_one())
 
 
-def rows(conn: Connection) -> list[list[tuple[object, ...]]]:
-    """Everything about the run but its lease, which its owner renews."""
+def rows(conn: Connection) -> list[object]:
+    """Everything about the run but its lease, which its owner renews, and how its events are packed, which is no change."""
     run = "id, status, epoch, owner, last_seq, step_count, completion_tokens FROM runs"
-    what = (run, "* FROM events", "* FROM messages", "* FROM steps")
-    return [[tuple(row) for row in conn.exec_driver_sql(f"SELECT {each} ORDER BY 1, 2")] for each in what]
+    what = (run, "* FROM messages", "* FROM steps")
+    found = [[tuple(row) for row in conn.exec_driver_sql(f"SELECT {each} ORDER BY 1, 2")] for each in what]
+    run_id = conn.exec_driver_sql("SELECT id FROM runs").scalar_one()
+    return [
+        *found,
+        [(each.seq, each.kind, each.data) for each in entries_of(events.read(conn, run_id, 0), 0)],
+    ]
