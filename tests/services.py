@@ -28,6 +28,7 @@ import pytest
 import redis
 from sqlalchemy.engine import make_url
 from tests.ports import free_port
+from tests.processes import state
 
 from runstead.store.migrate import migrate
 
@@ -129,12 +130,12 @@ class Service(ABC):
             return
         # Held first: what it started while its children were looked up would outlive it.
         _signal(self._process.pid, signal.SIGSTOP)
-        _until(lambda: _state(self.pid) in "TtZX", f"{self.name} is held", lambda: self.log)
+        _until(lambda: state(self.pid) in "TtZX", f"{self.name} is held", lambda: self.log)
         pids = self._processes()
         for pid in pids:
             _signal(pid, signal.SIGKILL)
         self._process.wait(STOP_S)
-        _until(lambda: all(_state(pid) in "ZX" for pid in pids), f"{self.name} is gone", lambda: self.log)
+        _until(lambda: all(state(pid) in "ZX" for pid in pids), f"{self.name} is gone", lambda: self.log)
         self._stalled = []
 
     def stall(self) -> None:
@@ -357,14 +358,6 @@ def _as(account: str | None) -> dict[str, Any]:
 def _signal(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-
-
-def _state(pid: int) -> str:
-    """What the kernel says that a process does: T is held, Z or X is over."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return "X"
 
 
 def _until(holds: Callable[[], bool], what: str, log: Callable[[], str]) -> None:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from tests.cli.outcome import runstead
 from tests.cli.test_serve import refused
+from tests.processes import lives
 from tests.serving import Server, until
 
 from runstead.cli import processes
@@ -34,14 +35,6 @@ def members(server: Server) -> list[int]:
     """The processes that said that they listen and still live, oldest first."""
     said = re.findall(r"\(process (\d+)\) is listening", server.log)
     return [pid for pid in map(int, said) if lives(pid)]
-
-
-def lives(pid: int) -> bool:
-    """Whether there is such a process, and not only what its parent has not read of it."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def answers(server: Server) -> bool:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.docs.blocks import Block
+from tests.processes import lives
 from tests.serving import until
 
 PAGE_S = 300.0
@@ -134,18 +135,9 @@ def _end(shell: subprocess.Popen[bytes], folder: Path) -> None:
     """End what the page started, its servers in order."""
     started = folder / "servers"
     pids = [int(line) for line in started.read_text().split()] if started.exists() else []
-    for pid in filter(_lives, pids):
+    for pid in filter(lives, pids):
         os.kill(pid, signal.SIGTERM)
     if shell.poll() is None:
         os.killpg(shell.pid, signal.SIGKILL)
         shell.wait()
-    until(lambda: not any(map(_lives, pids)), END_S, "the end of the page's servers")
-
-
-def _lives(pid: int) -> bool:
-    """Whether a process runs; one that ended and that nobody waited for does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
+    until(lambda: not any(map(lives, pids)), END_S, "the end of the page's servers")

@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.processes import named
+
 from runstead.tools.sandbox import FenceKind, Job, Ran, Sandbox
 
 SECRET = "the-server-would-rather-keep-this"
@@ -47,19 +49,6 @@ def refused(ran: Ran) -> None:
     assert SECRET not in repr(ran)
 
 
-def alive(prison: Prison) -> list[str]:
-    """The living processes that bear the name of this prison's attacks."""
-    found: list[str] = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            status = (folder / "status").read_text()
-        except OSError:
-            continue
-        if f"Name:\t{prison.mark}\n" in status and "State:\tZ" not in status:
-            found.append(status)
-    return found
-
-
 def pids_of(program: str, word: str) -> list[int]:
     """The processes of a program that have a word in their environment."""
     found: list[int] = []
@@ -76,9 +65,9 @@ def pids_of(program: str, word: str) -> list[int]:
 async def gone(prison: Prison) -> bool:
     """Whether nothing of the attacks lives any more, once those that were killed had a moment to vanish."""
     deadline = time.monotonic() + SLOW_S
-    while alive(prison) and time.monotonic() < deadline:
+    while named(prison.mark) and time.monotonic() < deadline:
         await asyncio.sleep(0)
-    return not alive(prison)
+    return not named(prison.mark)
 
 
 def resident_bytes() -> int:

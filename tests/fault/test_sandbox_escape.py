@@ -21,13 +21,13 @@ from tests.fault.prison import (
     SLOW_S,
     SYSTEM_PYTHON,
     Prison,
-    alive,
     gone,
     pids_of,
     refused,
     resident_bytes,
     still_works,
 )
+from tests.processes import named
 
 from runstead.settings import Settings
 from runstead.tools.sandbox import FenceKind, Job, Sandbox, SandboxUnavailable
@@ -375,7 +375,7 @@ async def test_a_cancelled_call_is_gone(prison: Prison) -> None:
         task = asyncio.get_running_loop().create_task(prison.attack("import signal; signal.pause()", 30))
         turn = 0
         # None: until it runs, which is seen from outside.
-        while turn != turns_of_the_loop and not (turns_of_the_loop is None and alive(prison)):
+        while turn != turns_of_the_loop and not (turns_of_the_loop is None and named(prison.mark)):
             await asyncio.sleep(0)
             turn += 1
         task.cancel()

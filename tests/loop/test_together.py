@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from tests.processes import named
 from tests.world import World, wait_until, world
 
 from runstead.domain.message import ToolCall
@@ -97,16 +98,3 @@ async def test_a_cancelled_run_kills_what_it_called(tmp_path: Path) -> None:
         await wait_until(lambda: named(mark) == [], "both processes being gone")
         messages = await w.get(f"/v1/runs/{run_id}/messages")
         assert 2 == sum(m["message_type"] == "tool_return_message" for m in messages)
-
-
-def named(mark: str) -> list[str]:
-    """The living processes of that name."""
-    found: list[str] = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            status = (folder / "status").read_text()
-        except OSError:
-            continue
-        if f"Name:\t{mark}\n" in status and "State:\tZ" not in status:
-            found.append(folder.name)
-    return found

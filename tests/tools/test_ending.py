@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from tests.processes import lives
 from tests.serving import until
 
 from runstead.tools.ending import end
@@ -24,22 +24,14 @@ signal.pause()
 """
 
 
-def alive(pid: int) -> bool:
-    """Whether a process is there and not a zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
 def test_nothing_of_it_goes_on() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", FAMILY], stdout=subprocess.PIPE, start_new_session=True, text=True
     ) as leader:
         assert leader.stdout is not None
         children = [int(leader.stdout.readline()) for _ in range(2)]
-        assert all(map(alive, children))
+        assert all(map(lives, children))
         end(leader.pid)
         assert leader.wait(45) == -9
-    until(lambda: not any(map(alive, children)), what="their end")
+    until(lambda: not any(map(lives, children)), what="their end")
     end(leader.pid)

@@ -39,12 +39,9 @@ def end_all_of(uid: int) -> None:
     """Kill every process of a user that exists for one call, also those that left its group. Mostly there is none."""
     if uid not in users_at_work():
         return
+    # A shell is everywhere, `kill` as a program is not. It spares the shell itself.
     subprocess.run(
-        [
-            "/bin/sh",
-            "-c",
-            "kill -s KILL -- -1",
-        ],  # a shell is everywhere, `kill` as a program is not; it spares itself
+        ["/bin/sh", "-c", "kill -s KILL -- -1"],
         user=uid,
         group=uid,
         extra_groups=[],

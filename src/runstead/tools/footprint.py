@@ -6,7 +6,7 @@ Pages that several share are counted once for each, so the sum is never too smal
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,25 +41,21 @@ def _descendants(pid: int) -> set[int]:
     return found
 
 
-def _of_user(uid: int) -> set[int]:
-    found: set[int] = set()
-    for folder in _PROC.iterdir():
-        try:
-            if folder.name.isdigit() and folder.stat().st_uid == uid:
-                found.add(int(folder.name))
-        except OSError:
-            continue
-    return found
-
-
 def users_at_work() -> set[int]:
     """All users that have processes."""
-    found: set[int] = set()
+    return {uid for _, uid in _processes()}
+
+
+def _of_user(uid: int) -> set[int]:
+    return {pid for pid, owner in _processes() if owner == uid}
+
+
+def _processes() -> Iterator[tuple[int, int]]:
+    """Every process, and whose it is."""
     for folder in _PROC.iterdir():
-        with suppress(OSError):  # it ended meanwhile
-            if folder.name.isdigit():
-                found.add(folder.stat().st_uid)
-    return found
+        if folder.name.isdigit():
+            with suppress(OSError):  # it ended meanwhile
+                yield int(folder.name), folder.stat().st_uid
 
 
 def _resident(pid: int) -> int:
